@@ -1,0 +1,145 @@
+/* job.h: the YAML job file -> a checked struct (libyaml). See README, "the job file". All functions are [local].
+ *
+ * The head's layers, the loss and the optimisers are described by schemas that the caller brings (the registries of
+ * src/layer, src/loss and src/optim), so this module knows no layer by name. The whole file is checked before anything
+ * runs; every error names file, line, key and, for an unknown key or choice, the nearest valid one:
+ *     job.yaml:14: training.phases[0].optimizer: unknown key 'learning_rte' (did you mean 'learning_rate'?)
+ */
+#ifndef THAW_JOB_H
+#define THAW_JOB_H
+
+#include "thaw/schema.h"
+
+typedef struct thaw_backbone_config {
+  char *architecture; /* "vgg16"; the zoo checks the name */
+  char *weights;      /* Keras weight file; NULL: random initialisation (said so in the log) */
+  int32_t input[3];   /* height, width, channels; 0,0,0: the architecture's default */
+  char *cut;          /* last backbone layer used; NULL: the whole backbone */
+  char *preprocessing; /* "caffe", "tf", "torch", "raw"; NULL: the architecture's own */
+} thaw_backbone_config;
+
+/* Keras' ImageDataGenerator / preprocessing-layer argument names. Absent: identity. */
+typedef struct thaw_augment_config {
+  bool enabled; /* the section is present */
+  bool horizontal_flip, vertical_flip;
+  double rotation[2];   /* degrees */
+  double zoom[2];       /* factor - 1: 0.1 means 0.9 .. 1.1 */
+  double shift_x[2];    /* width_shift: fraction of width */
+  double shift_y[2];    /* height_shift */
+  double shear[2];      /* degrees */
+  double brightness[2]; /* fraction of the value range added */
+  double contrast[2];   /* factor - 1 around the image mean */
+  double crop;          /* random crop: smallest kept fraction of each side, 0 = off */
+  double noise;         /* Gaussian noise, standard deviation as fraction of the value range */
+  int32_t fill_mode;    /* 0 nearest, 1 constant, 2 reflect */
+  int32_t views;        /* epoch e uses view e mod views; 1 .. 1000 */
+} thaw_augment_config;
+
+typedef struct thaw_data_config {
+  char *train, *validation, *test; /* catalog.yaml paths, resolved against the job file's folder; train required */
+  thaw_augment_config augment;
+  int32_t resize; /* 0 bilinear antialiased when shard size differs from the input, 1 error */
+} thaw_data_config;
+
+typedef struct thaw_cache_config {
+  bool enabled;     /* default true */
+  char *folder;     /* default: "cache" beside the run folder's parent */
+  int32_t storage;  /* 0 float32, 1 float16 */
+  double limit_gb;  /* least recently used entries are removed above this; 0: no limit */
+} thaw_cache_config;
+
+typedef struct thaw_early_stopping_config { /* Keras' EarlyStopping */
+  bool enabled;
+  char *monitor; /* "val_loss" */
+  int32_t patience;
+  double min_delta;
+  int32_t mode; /* 0 auto, 1 min, 2 max */
+  bool restore_best_weights;
+  int32_t start_from_epoch;
+} thaw_early_stopping_config;
+
+typedef struct thaw_reduce_lr_config { /* Keras' ReduceLROnPlateau */
+  bool enabled;
+  char *monitor;
+  double factor;
+  int32_t patience, cooldown;
+  double min_delta, min_lr;
+  int32_t mode;
+} thaw_reduce_lr_config;
+
+typedef struct thaw_checkpoint_config {
+  int32_t every_epochs;   /* default 1 */
+  double every_minutes;   /* also in mid-epoch; 0: off; default 10 */
+  int32_t keep_last;      /* default 2 */
+  char *monitor;          /* for best.h5; default val_loss, or loss without validation data */
+  int32_t mode;
+} thaw_checkpoint_config;
+
+typedef struct thaw_phase_config {
+  int32_t epochs;
+  thaw_choice optimizer;
+  thaw_text_list unfreeze; /* block names, prefixes, "all"; empty: the head only (or as in the phase before) */
+  bool train_batch_norm;
+  int32_t line;
+} thaw_phase_config;
+
+typedef struct thaw_training_config {
+  thaw_choice loss;
+  int32_t batch_size; /* global */
+  int32_t slice;      /* samples per slice, default 8; part of what determines the bits */
+  thaw_text_list metrics; /* "accuracy", "top_5_accuracy", "mae" */
+  thaw_phase_config *phases;
+  int32_t phase_count;
+  thaw_early_stopping_config early_stopping;
+  thaw_reduce_lr_config reduce_lr;
+  thaw_checkpoint_config checkpoint;
+  int32_t threads; /* inside a rank; default 1 */
+  double max_minutes; /* stop with a checkpoint before this; 0: none */
+} thaw_training_config;
+
+typedef struct thaw_job {
+  char *path;   /* of the file, for messages */
+  char *folder; /* of the file: relative paths inside it are resolved against this */
+  char *name;
+  int64_t seed;
+  char *output; /* run folder; default "runs/<name>" */
+  thaw_backbone_config backbone;
+  thaw_choice *head;
+  int32_t head_count;
+  thaw_data_config data;
+  thaw_cache_config cache;
+  thaw_training_config training;
+  thaw_arena *arena;
+} thaw_job;
+
+typedef struct thaw_job_schemas {
+  thaw_schema_list layers, losses, optimizers;
+} thaw_job_schemas;
+
+/* Parses `text` (the content of `path`; ranks get it by broadcast so that all parse the same bytes). */
+thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
+                           thaw_job **out) THAW_CHECKED;
+void thaw_job_destroy(thaw_job *job); /* accepts NULL */
+
+/* The effective job with every default filled in, as YAML that parses back to the same job (written to the run folder).
+ * Fields that cannot change results (output, cache, threads, checkpoint times) are left out when `digest_only`, so
+ * that the digest of this text identifies the result. */
+thaw_status thaw_job_echo(const thaw_job *job, bool digest_only, thaw_text *out) THAW_CHECKED;
+
+/* ------------------------------------------------------------------ a YAML tree, for catalogues and manifests */
+typedef enum thaw_yaml_kind { THAW_YAML_SCALAR, THAW_YAML_LIST, THAW_YAML_MAP } thaw_yaml_kind;
+typedef struct thaw_yaml thaw_yaml;
+struct thaw_yaml {
+  thaw_yaml_kind kind;
+  int32_t line; /* 1-based */
+  const char *key;   /* inside a map */
+  const char *value; /* scalar text */
+  bool quoted;
+  thaw_yaml *child, *next;
+  int32_t count; /* children */
+};
+/* Limits: depth 32, 1,000,000 nodes, duplicate keys, aliases and tags refused. `name` is for messages. */
+thaw_status thaw_yaml_parse(const char *name, const char *text, size_t size, thaw_arena *arena, thaw_yaml **out) THAW_CHECKED;
+const thaw_yaml *thaw_yaml_get(const thaw_yaml *map, const char *key); /* NULL when absent */
+
+#endif
