@@ -1,0 +1,71 @@
+/* shard.h: shard files and the dataset catalogue (formats: src/shard/README.md).
+ *
+ * A catalogue is a list of HDF5 shards; its samples have global indices 0 .. count-1 in catalogue order. All functions
+ * are [local]; a catalogue is used by one thread at a time.
+ */
+#ifndef THAW_SHARD_H
+#define THAW_SHARD_H
+
+#include "thaw/file.h"
+#include "thaw/status.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum thaw_label_kind {
+  THAW_LABEL_CLASS,  /* int32 class index per sample */
+  THAW_LABEL_MULTI,  /* uint8 [classes] per sample, 255 = unknown */
+  THAW_LABEL_TARGET, /* float32 [targets] per sample */
+  THAW_LABEL_NONE
+} thaw_label_kind;
+
+typedef struct thaw_dataset_info {
+  int64_t count;
+  int32_t h, w, c;
+  int32_t bits;         /* 8 or 16 */
+  double value_max;     /* of the stored values, e.g. 255, 4095, 65535: maps to 255 for the network */
+  thaw_label_kind label_kind;
+  int32_t label_width;  /* classes or targets; 1 for NONE */
+  thaw_strings classes; /* names; may be empty for targets */
+  char digest[65];      /* over the content digests of all shards in order */
+} thaw_dataset_info;
+
+typedef struct thaw_catalog thaw_catalog;
+/* Opens catalog.yaml (or one shard .h5, or a folder holding catalog.yaml); opens each shard lazily. Checks counts and
+ * shapes as shards are opened; messages name the shard. */
+thaw_status thaw_catalog_open(const char *path, thaw_catalog **out) THAW_CHECKED;
+void thaw_catalog_close(thaw_catalog *catalog); /* accepts NULL */
+const thaw_dataset_info *thaw_catalog_info(const thaw_catalog *catalog);
+const char *thaw_catalog_path(const thaw_catalog *catalog);
+/* Opens every shard once and checks it against the catalogue. */
+thaw_status thaw_catalog_check(thaw_catalog *catalog) THAW_CHECKED;
+int32_t thaw_catalog_shards(const thaw_catalog *catalog);
+const char *thaw_catalog_shard(const thaw_catalog *catalog, int32_t shard, int64_t *first_out, int64_t *count_out);
+
+/* `count` consecutive samples from `first`: pixels [count][h][w][c] in the stored width (uint8_t or uint16_t). */
+thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) THAW_CHECKED;
+/* All labels [count][label_width] as float (class index, 0/1/255 or target); read once, then borrowed. A class index
+ * outside 0 .. classes-1 is THAW_ERR_DATA naming shard and row. */
+thaw_status thaw_catalog_labels(thaw_catalog *catalog, const float **out) THAW_CHECKED;
+thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
+thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
+
+/* ------------------------------------------------------------------ writing */
+typedef struct thaw_shard_rows {
+  int64_t count;
+  const void *pixels; /* [count][h][w][c] */
+  const void *labels; /* int32_t [count], uint8_t or float [count][label_width] */
+  char *const *ids;
+  char *const *groups; /* may be NULL */
+} thaw_shard_rows;
+/* Writes one whole shard atomically; digest_out: SHA-256 over pixels, labels, ids, groups. */
+thaw_status thaw_shard_write(const char *path, const thaw_dataset_info *info, const thaw_shard_rows *rows, int deflate,
+                             char digest_out[65]) THAW_CHECKED;
+typedef struct thaw_shard_entry {
+  char *file; /* relative to the catalogue */
+  int64_t count;
+  char digest[65];
+} thaw_shard_entry;
+thaw_status thaw_catalog_write(const char *path, const thaw_dataset_info *info, const thaw_shard_entry *shards,
+                               int32_t count, const int64_t *histogram) THAW_CHECKED;
+
+#endif

@@ -1,0 +1,30 @@
+/* zoo.h: pre-trained architectures as graph builders, with keras.applications' layer names. All [local]. */
+#ifndef THAW_ZOO_H
+#define THAW_ZOO_H
+
+#include "thaw/graph.h"
+
+typedef enum thaw_preprocessing {
+  THAW_PREPROCESS_RAW,   /* 0..255 as is */
+  THAW_PREPROCESS_CAFFE, /* RGB -> BGR, minus (103.939, 116.779, 123.68) */
+  THAW_PREPROCESS_TF,    /* x/127.5 - 1 */
+  THAW_PREPROCESS_TORCH  /* (x/255 - mean) / std */
+} thaw_preprocessing;
+extern const char *const thaw_preprocessing_names[]; /* "raw", "caffe", "tf", "torch", NULL */
+
+typedef struct thaw_architecture {
+  const char *name;  /* "vgg16" */
+  const char *title; /* "VGG16" */
+  thaw_preprocessing preprocessing;
+  int32_t default_size, minimum_size;
+  int64_t parameters;      /* without the top, with 3 channels: keras.applications' count */
+  const char *weights_url; /* file name of the official Keras weights, for messages */
+  /* Adds the backbone's layers after node 0; *last_out is its output. */
+  thaw_status (*build)(thaw_graph *graph, int32_t *last_out);
+} thaw_architecture;
+extern const thaw_architecture *const thaw_architectures[]; /* NULL-terminated */
+const thaw_architecture *thaw_architecture_find(const char *name); /* NULL when unknown */
+/* THAW_ERR_USAGE with the nearest name when unknown, or when the input is too small. cut NULL: the whole backbone. */
+thaw_status thaw_zoo_build(const char *name, thaw_shape input, const char *cut, thaw_graph **out, int32_t *last_out) THAW_CHECKED;
+
+#endif
