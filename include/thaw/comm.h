@@ -98,7 +98,7 @@ int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out);
 int64_t thaw_exact_limit(const thaw_exact *exact);
 void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, bool not_finite);
 /* [collective] `flags` (each 0..2^40, summed over ranks in the same message: stop requested, local failure, ...). After
- * THAW_EXACT_DONE the sums are read with thaw_exact_get. After NOT_FINITE, *tensor_out/*slice_out name the first
+ * THAW_EXACT_DONE the sums are read with thaw_exact_get. After NOT_FINITE, *tensor_out and *slice_out name the first
  * offender (lowest tensor, then lowest slice), the same on every rank. */
 thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[THAW_EXACT_FLAGS],
                               thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) THAW_CHECKED;

@@ -12,7 +12,7 @@
 #ifndef THAW_STATUS_H
 #define THAW_STATUS_H
 
-#define THAW_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define THAW_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define THAW_CHECKED __attribute__((warn_unused_result))
 
 typedef enum thaw_status {

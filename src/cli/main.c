@@ -1,0 +1,4 @@
+/* The command: dispatch to one file per verb. */
+int main(void) {
+  return 2;
+}
