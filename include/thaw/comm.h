@@ -19,8 +19,8 @@ void thaw_comm_destroy(thaw_comm *comm);
 /* [local] ends every rank at once with `code`: only where agreement is impossible. Does not return. */
 void thaw_comm_abort(thaw_comm *comm, int code);
 
-int thaw_comm_rank(const thaw_comm *comm); /* [local] 0 .. size-1 */
-int thaw_comm_size(const thaw_comm *comm); /* [local] */
+int thaw_comm_rank(const thaw_comm *comm);         /* [local] 0 .. size-1 */
+int thaw_comm_size(const thaw_comm *comm);         /* [local] */
 const char *thaw_comm_host(const thaw_comm *comm); /* [local] this rank's host name; borrowed */
 
 /* [collective] Every rank brings its own status; all return the worst one (highest code, ties to the lowest rank), with
@@ -37,7 +37,8 @@ thaw_status thaw_comm_broadcast(thaw_comm *comm, int root, void *data, size_t si
 thaw_status thaw_comm_broadcast_new(thaw_comm *comm, int root, char **data, size_t *size) THAW_CHECKED;
 /* [collective] Each rank brings `size` bytes; rank 0 gets all of them in rank order in *out (new, thaw_free; NULL
  * elsewhere) and the byte counts per rank in *sizes_out (new; NULL elsewhere). Works above 2 GiB. */
-thaw_status thaw_comm_gather(thaw_comm *comm, const void *data, size_t size, char **out, size_t **sizes_out) THAW_CHECKED;
+thaw_status thaw_comm_gather(thaw_comm *comm, const void *data, size_t size, char **out,
+                             size_t **sizes_out) THAW_CHECKED;
 /* [collective] */
 thaw_status thaw_comm_sum_int(thaw_comm *comm, int64_t *values, size_t count) THAW_CHECKED;
 thaw_status thaw_comm_max_int(thaw_comm *comm, int64_t *values, size_t count) THAW_CHECKED;
@@ -49,16 +50,16 @@ thaw_status thaw_comm_barrier(thaw_comm *comm) THAW_CHECKED;
  * Falls back to private memory (filled by every rank) when shared memory is too small. */
 typedef struct thaw_shared thaw_shared;
 thaw_status thaw_shared_create(thaw_comm *comm, size_t bytes, thaw_shared **out) THAW_CHECKED; /* [collective] */
-void *thaw_shared_data(thaw_shared *shared);         /* [local] aligned to 64 bytes */
-bool thaw_shared_must_fill(const thaw_shared *shared); /* [local] true on the rank that has to fill it */
-bool thaw_shared_is_private(const thaw_shared *shared); /* [local] the fall-back is in use */
+void *thaw_shared_data(thaw_shared *shared);                       /* [local] aligned to 64 bytes */
+bool thaw_shared_must_fill(const thaw_shared *shared);             /* [local] true on the rank that has to fill it */
+bool thaw_shared_is_private(const thaw_shared *shared);            /* [local] the fall-back is in use */
 thaw_status thaw_shared_publish(thaw_shared *shared) THAW_CHECKED; /* [collective] after filling */
-void thaw_shared_destroy(thaw_shared *shared);       /* [collective] */
+void thaw_shared_destroy(thaw_shared *shared);                     /* [collective] */
 
 /* ------------------------------------------------------------------ exact sums of doubles
  * For losses, metrics and batch-norm statistics: each term is rounded once to a multiple of 2^-60, and the 128-bit
- * integers are added, so the result does not depend on order or ranks. |term| < 2^50, fewer than 2^17 terms per rank sum
- * of a call are always safe. */
+ * integers are added, so the result does not depend on order or ranks. |term| < 2^50, fewer than 2^17 terms per rank
+ * sum of a call are always safe. */
 typedef struct thaw_wide {
   int64_t limb[3]; /* value = limb[0] * 2^-60 + limb[1] * 2^-24 + limb[2] * 2^12, limbs added independently */
 } thaw_wide;
@@ -78,18 +79,18 @@ thaw_status thaw_wide_reduce(thaw_comm *comm, thaw_wide *sums, size_t count, int
  *       THAW_TRY(thaw_exact_reduce(x, comm, flags, &verdict));   // one MPI_Allreduce of int64
  *     } while (verdict == THAW_EXACT_AGAIN);                     // scale was too small or too coarse: recompute
  *
- * Each slice gradient is rounded once to a multiple of a power of two chosen per tensor and added as int64: associative,
- * so any number of ranks in any order gives the same bits. The scale comes from the reduced gradient of the step before
- * (the same on every rank) with headroom; a slice that exceeds it makes every rank repeat the step with a wider scale,
- * and a first step with a scale that proves too coarse is repeated with a finer one. The scales are part of the
- * checkpoint (get/set_exponents). src/comm/README.md argues why int64 cannot overflow. */
+ * Each slice gradient is rounded once to a multiple of a power of two chosen per tensor and added as int64:
+ * associative, so any number of ranks in any order gives the same bits. The scale comes from the reduced gradient of
+ * the step before (the same on every rank) with headroom; a slice that exceeds it makes every rank repeat the step with
+ * a wider scale, and a first step with a scale that proves too coarse is repeated with a finer one. The scales are part
+ * of the checkpoint (get/set_exponents). src/comm/README.md argues why int64 cannot overflow. */
 typedef struct thaw_exact thaw_exact;
 typedef enum thaw_verdict { THAW_EXACT_DONE, THAW_EXACT_AGAIN, THAW_EXACT_NOT_FINITE } thaw_verdict;
 enum { THAW_EXACT_FLAGS = 4 };
 
 thaw_status thaw_exact_create(const size_t *tensor_size, size_t tensors, thaw_exact **out) THAW_CHECKED; /* [local] */
-void thaw_exact_destroy(thaw_exact *exact);                                                        /* [local] */
-void thaw_exact_begin(thaw_exact *exact, int64_t global_slices);                                   /* [local] */
+void thaw_exact_destroy(thaw_exact *exact);                                                              /* [local] */
+void thaw_exact_begin(thaw_exact *exact, int64_t global_slices);                                         /* [local] */
 /* [local] Adds gradient[tensor_size[tensor]] of one slice; not finite or too large is remembered, not fatal. */
 void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice);
 /* [local] For kernels that quantise in registers: the accumulator of `tensor` and the factor a term is multiplied by

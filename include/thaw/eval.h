@@ -14,23 +14,24 @@ typedef struct thaw_metric {
 /* "accuracy" (categorical, sparse or binary as the label kind says), "top_<k>_accuracy", "mae", "mse". [local] */
 thaw_status thaw_metric_parse(const char *name, thaw_metric *out) THAW_CHECKED;
 /* Adds the metric's per-sample value (0/1 or error) of one row; the metric is the mean. [local] */
-double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const float *label, const float *y, int32_t outputs);
+double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const float *label, const float *y,
+                       int32_t outputs);
 
 typedef struct thaw_evaluation {
   int64_t count;
-  double loss;            /* mean over samples, plus regularisation */
+  double loss; /* mean over samples, plus regularisation */
   double metric[8];
   int32_t metrics;
   int32_t classes;
-  int64_t *confusion;     /* [classes][classes] true x predicted; NULL unless class labels */
-  float *prediction;      /* rank 0 and keep_predictions only: [count][outputs] in sample order */
+  int64_t *confusion; /* [classes][classes] true x predicted; NULL unless class labels */
+  float *prediction;  /* rank 0 and keep_predictions only: [count][outputs] in sample order */
 } thaw_evaluation;
 void thaw_evaluation_clear(thaw_evaluation *evaluation);
 
 typedef struct thaw_evaluate_desc {
   thaw_features *features;
   thaw_live *live;
-  const float *labels;   /* [count][label_width]; NULL: predict only */
+  const float *labels; /* [count][label_width]; NULL: predict only */
   const thaw_dataset_info *data;
   const thaw_choice *loss;
   const thaw_metric *metric;
@@ -39,9 +40,11 @@ typedef struct thaw_evaluate_desc {
   const char *title;
 } thaw_evaluate_desc;
 /* [collective] */
-thaw_status thaw_evaluate(thaw_comm *comm, const thaw_evaluate_desc *desc, thaw_log *log, thaw_evaluation *out) THAW_CHECKED;
+thaw_status thaw_evaluate(thaw_comm *comm, const thaw_evaluate_desc *desc, thaw_log *log,
+                          thaw_evaluation *out) THAW_CHECKED;
 
-/* Per-class precision, recall, F1, support; macro and weighted means; accuracy with its 95 % Wilson interval. [local] */
+/* Per-class precision, recall, F1, support; macro and weighted means; accuracy with its 95 % Wilson interval. [local]
+ */
 void thaw_evaluation_table(const thaw_evaluation *evaluation, const thaw_strings *classes, thaw_text *out);
 void thaw_wilson_interval(int64_t hits, int64_t count, double *low, double *high);
 

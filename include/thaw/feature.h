@@ -7,20 +7,21 @@
 #include "thaw/log.h"
 
 typedef struct thaw_features_desc {
-  thaw_catalog *catalog;  /* borrowed for the life of the thaw_features */
+  thaw_catalog *catalog; /* borrowed for the life of the thaw_features */
   const thaw_input *input;
-  thaw_plan *plan;        /* up to the cut; NULL when the cut is the input itself */
-  const char *cut_name;   /* names of the cut's layers, for the key and messages */
-  size_t floats;          /* per sample */
-  const char *weights_digest; /* of the constant part's parameters */
+  thaw_plan *plan;                /* up to the cut; NULL when the cut is the input itself */
+  const char *cut_name;           /* names of the cut's layers, for the key and messages */
+  size_t floats;                  /* per sample */
+  const char *weights_digest;     /* of the constant part's parameters */
   const thaw_cache_config *cache; /* enabled = false: compute whenever asked */
   const char *cache_folder;
-  int32_t batch;          /* images per plan run */
+  int32_t batch; /* images per plan run */
 } thaw_features_desc;
 typedef struct thaw_features thaw_features;
 
 /* [collective] */
-thaw_status thaw_features_open(thaw_comm *comm, const thaw_features_desc *desc, thaw_log *log, thaw_features **out) THAW_CHECKED;
+thaw_status thaw_features_open(thaw_comm *comm, const thaw_features_desc *desc, thaw_log *log,
+                               thaw_features **out) THAW_CHECKED;
 void thaw_features_close(thaw_features *features); /* [local] accepts NULL */
 /* [collective] Makes view `view` (-1: without augmentation) available: nothing to do when it is cached; else every rank
  * computes its share of blocks. A full disk switches the cache off with a warning. Without cache: returns at once. */
@@ -30,7 +31,8 @@ thaw_status thaw_features_fill(thaw_features *features, thaw_comm *comm, int32_t
 thaw_status thaw_features_read(thaw_features *features, const uint64_t *sample, int32_t count, int32_t view,
                                float *out) THAW_CHECKED;
 /* [local] A hint of what read() will ask for next, so that pixels are loaded while the trainer computes. */
-thaw_status thaw_features_expect(thaw_features *features, const uint64_t *sample, int32_t count, int32_t view) THAW_CHECKED;
+thaw_status thaw_features_expect(thaw_features *features, const uint64_t *sample, int32_t count,
+                                 int32_t view) THAW_CHECKED;
 typedef struct thaw_features_stats {
   int64_t computed, cached; /* samples */
   double compute_seconds, stall_seconds;

@@ -10,7 +10,8 @@
 /* Reads a whole file of at most `limit` bytes into a new zero-terminated buffer (thaw_free). */
 thaw_status thaw_file_read(const char *path, size_t limit, char **text_out, size_t *size_out) THAW_CHECKED;
 
-/* Writes through a temporary file: write, fsync, rename, fsync of the folder. On failure `path` keeps its old content. */
+/* Writes through a temporary file: write, fsync, rename, fsync of the folder. On failure `path` keeps its old content.
+ */
 thaw_status thaw_file_write(const char *path, const void *data, size_t size) THAW_CHECKED;
 
 /* The temporary name beside `path` that this process writes first ("<path>.tmp-<host>-<pid>"); thaw_free it. */
@@ -34,14 +35,14 @@ thaw_status thaw_folder_list(const char *path, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_strings_add(thaw_strings *strings, const char *text) THAW_CHECKED; /* copies */
 void thaw_strings_clear(thaw_strings *strings);
 
-bool thaw_file_exists(const char *path);  /* anything at all by that name */
+bool thaw_file_exists(const char *path); /* anything at all by that name */
 bool thaw_folder_exists(const char *path);
 int64_t thaw_file_size(const char *path); /* -1 when it cannot be told */
 int64_t thaw_disk_free(const char *path); /* bytes free for this user where `path` lies (nearest existing parent) */
 
 /* "folder/name" unless `name` is absolute; thaw_free. `folder` may be NULL or "". */
 char *thaw_path_join(const char *folder, const char *name);
-char *thaw_path_folder(const char *path);      /* dirname; thaw_free */
-const char *thaw_path_name(const char *path);  /* basename; borrowed */
+char *thaw_path_folder(const char *path);     /* dirname; thaw_free */
+const char *thaw_path_name(const char *path); /* basename; borrowed */
 
 #endif

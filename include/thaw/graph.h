@@ -17,10 +17,10 @@ typedef struct thaw_node {
 } thaw_node;
 
 thaw_status thaw_graph_create(thaw_shape input, thaw_graph **out) THAW_CHECKED; /* node 0 is the input layer */
-void thaw_graph_destroy(thaw_graph *graph);                                    /* accepts NULL */
+void thaw_graph_destroy(thaw_graph *graph);                                     /* accepts NULL */
 
-/* Adds a layer; `config` is copied (NULL: defaults). `name` NULL: Keras' automatic name ("dense", "dense_1"). Shapes are
- * inferred and checked at once; messages name the layer and its input shapes. */
+/* Adds a layer; `config` is copied (NULL: defaults). `name` NULL: Keras' automatic name ("dense", "dense_1"). Shapes
+ * are inferred and checked at once; messages name the layer and its input shapes. */
 thaw_status thaw_graph_add(thaw_graph *graph, const char *type, const void *config, const char *name,
                            const int32_t *input, int32_t inputs, int32_t *node_out) THAW_CHECKED;
 int32_t thaw_graph_count(const thaw_graph *graph);
@@ -35,13 +35,14 @@ void thaw_graph_initialize(thaw_graph *graph, uint64_t seed, bool head_only);
 
 /* Names, prefixes or "all"/"none": marks exactly those backbone layers live (the head always is). THAW_ERR_USAGE with
  * the nearest names when a word matches nothing. Batch-norm layers stay frozen unless train_batch_norm. */
-thaw_status thaw_graph_unfreeze(thaw_graph *graph, const char *const *word, int32_t words, bool train_batch_norm) THAW_CHECKED;
+thaw_status thaw_graph_unfreeze(thaw_graph *graph, const char *const *word, int32_t words,
+                                bool train_batch_norm) THAW_CHECKED;
 int64_t thaw_graph_param_count(const thaw_graph *graph, bool trainable_only); /* trainable = live and trainable */
-double thaw_graph_flops(const thaw_graph *graph); /* forward of one image */
+double thaw_graph_flops(const thaw_graph *graph);                             /* forward of one image */
 
 /* The cut: the nodes of the constant part that the live part (or the result) reads, in topological order. With
- * `training` false randomness does not matter, but the cut is the same set so that the cache is shared. The constant part
- * is the largest sub-graph that depends on no live parameter and no randomness. */
+ * `training` false randomness does not matter, but the cut is the same set so that the cache is shared. The constant
+ * part is the largest sub-graph that depends on no live parameter and no randomness. */
 typedef struct thaw_cut {
   int32_t *node;
   int32_t count;
@@ -54,27 +55,27 @@ void thaw_cut_clear(thaw_cut *cut);
 /* ------------------------------------------------------------------ the constant part */
 typedef struct thaw_plan thaw_plan;
 typedef struct thaw_plan_options {
-  int32_t batch;    /* most images per run call */
-  int32_t threads;  /* >= 1; results do not depend on it */
-  bool no_fusion;   /* for tests: every layer by itself through its plain forward */
+  int32_t batch;   /* most images per run call */
+  int32_t threads; /* >= 1; results do not depend on it */
+  bool no_fusion;  /* for tests: every layer by itself through its plain forward */
 } thaw_plan_options;
 /* Compiles the sub-graph that the `outputs` need: folds batch-norm, fuses activations, additions and pooling, chooses
  * kernels, plans memory. Weights are not read yet. */
 thaw_status thaw_plan_create(const thaw_graph *graph, const int32_t *outputs, int32_t count, const thaw_isa *isa,
                              const thaw_plan_options *options, thaw_plan **out) THAW_CHECKED;
 void thaw_plan_destroy(thaw_plan *plan);
-size_t thaw_plan_packed_bytes(const thaw_plan *plan);                 /* one block of packed weights for all layers */
-void thaw_plan_pack(const thaw_plan *plan, void *packed);             /* from the graph's parameters, which may then be freed */
-void thaw_plan_use(thaw_plan *plan, const void *packed);              /* borrowed: private or node-shared */
-size_t thaw_plan_activation_bytes(const thaw_plan *plan);             /* arena, for options->batch images */
-size_t thaw_plan_lower_bound_bytes(const thaw_plan *plan);            /* largest set of tensors alive at once */
+size_t thaw_plan_packed_bytes(const thaw_plan *plan);      /* one block of packed weights for all layers */
+void thaw_plan_pack(const thaw_plan *plan, void *packed);  /* from the graph's parameters, which may then be freed */
+void thaw_plan_use(thaw_plan *plan, const void *packed);   /* borrowed: private or node-shared */
+size_t thaw_plan_activation_bytes(const thaw_plan *plan);  /* arena, for options->batch images */
+size_t thaw_plan_lower_bound_bytes(const thaw_plan *plan); /* largest set of tensors alive at once */
 size_t thaw_plan_scratch_bytes(const thaw_plan *plan);
-size_t thaw_plan_output_floats(const thaw_plan *plan);                /* per image, all outputs concatenated */
+size_t thaw_plan_output_floats(const thaw_plan *plan); /* per image, all outputs concatenated */
 /* x [n][h][w][c], 1 <= n <= batch -> y [n][output_floats] (outputs of one image side by side). No allocation. */
 void thaw_plan_run(thaw_plan *plan, const float *x, int32_t n, float *y);
 /* One line per compiled operation, for `thaw bench` and tests. seconds: filled by thaw_plan_profile. */
 typedef struct thaw_plan_op {
-  const char *name;      /* of the first layer in it */
+  const char *name; /* of the first layer in it */
   char algorithm[32], shape[64];
   double flops, seconds; /* per image */
 } thaw_plan_op;
@@ -96,7 +97,7 @@ typedef struct thaw_live_hooks {
 
 /* A batch share of one rank: `samples` samples in whole slices; slice s has slice_start[s+1]-slice_start[s] samples. */
 typedef struct thaw_share {
-  const float *features; /* [samples][cut floats] */
+  const float *features;  /* [samples][cut floats] */
   const uint64_t *sample; /* [samples] global indices */
   int32_t samples, slices;
   const int32_t *slice_start; /* [slices + 1] */
@@ -111,14 +112,15 @@ typedef struct thaw_share {
 thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, int32_t max_samples,
                              int32_t slice, thaw_live **out) THAW_CHECKED;
 void thaw_live_destroy(thaw_live *live);
-size_t thaw_live_bytes(const thaw_live *live); /* activations and scratch */
+size_t thaw_live_bytes(const thaw_live *live);    /* activations and scratch */
 int32_t thaw_live_tensors(const thaw_live *live); /* live trainable parameters */
 thaw_param *thaw_live_tensor(thaw_live *live, int32_t tensor, const char **layer_name_out);
 /* y points into `live`: [samples][output]. Collective only through the hooks (batch-coupled layers reduce). */
-thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float **y_out) THAW_CHECKED;
-/* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient. When the loss and the
- * last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is then the gradient
- * before that activation. */
+thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks,
+                              const float **y_out) THAW_CHECKED;
+/* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient. When the loss and
+ * the last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is then the
+ * gradient before that activation. */
 thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
                                bool from_logits) THAW_CHECKED;
 /* Moving statistics of batch-coupled layers, once per accepted step, the same on every rank. */

@@ -80,20 +80,24 @@ thaw_status thaw_h5_create_dataset(thaw_h5 *file, const char *dataset, const tha
 thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *dataset, thaw_h5_type type, int64_t first, int64_t rows,
                                const void *data) THAW_CHECKED;
 /* Create and write in one call. */
-thaw_status thaw_h5_write(thaw_h5 *file, const char *dataset, const thaw_h5_layout *layout, const void *data) THAW_CHECKED;
+thaw_status thaw_h5_write(thaw_h5 *file, const char *dataset, const thaw_h5_layout *layout,
+                          const void *data) THAW_CHECKED;
 thaw_status thaw_h5_write_strings(thaw_h5 *file, const char *dataset, const thaw_strings *strings) THAW_CHECKED;
 
 /* --- attributes of a group or dataset ("/" is the root) --- */
 bool thaw_h5_has_attribute(thaw_h5 *file, const char *object, const char *name);
-thaw_status thaw_h5_get_text(thaw_h5 *file, const char *object, const char *name, char **out) THAW_CHECKED; /* thaw_free */
+thaw_status thaw_h5_get_text(thaw_h5 *file, const char *object, const char *name,
+                             char **out) THAW_CHECKED; /* thaw_free */
 /* A list of strings as h5py writes it: fixed or variable length; an empty list may be a float attribute of length 0;
  * a list split into name0, name1, ... is joined. */
 thaw_status thaw_h5_get_strings(thaw_h5 *file, const char *object, const char *name, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_h5_get_int(thaw_h5 *file, const char *object, const char *name, int64_t *out) THAW_CHECKED;
 thaw_status thaw_h5_get_double(thaw_h5 *file, const char *object, const char *name, double *out) THAW_CHECKED;
 thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name, const char *value) THAW_CHECKED;
-/* Fixed-length null-padded ASCII array, split over name0, name1, ... above 64,512 bytes, as Keras' legacy writer does. */
-thaw_status thaw_h5_set_strings(thaw_h5 *file, const char *object, const char *name, const thaw_strings *value) THAW_CHECKED;
+/* Fixed-length null-padded ASCII array, split over name0, name1, ... above 64,512 bytes, as Keras' legacy writer does.
+ */
+thaw_status thaw_h5_set_strings(thaw_h5 *file, const char *object, const char *name,
+                                const thaw_strings *value) THAW_CHECKED;
 thaw_status thaw_h5_set_int(thaw_h5 *file, const char *object, const char *name, int64_t value) THAW_CHECKED;
 thaw_status thaw_h5_set_double(thaw_h5 *file, const char *object, const char *name, double value) THAW_CHECKED;
 

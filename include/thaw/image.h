@@ -9,8 +9,8 @@
 /* Interleaved samples, [h][w][c], c = 1 grey, 3 RGB (alpha is composited on black and dropped, palettes expanded). */
 typedef struct thaw_image {
   int32_t h, w, c;
-  int32_t bits;   /* 8: uint8_t, 16: uint16_t */
-  void *pixels;   /* owned; thaw_image_clear */
+  int32_t bits; /* 8: uint8_t, 16: uint16_t */
+  void *pixels; /* owned; thaw_image_clear */
 } thaw_image;
 void thaw_image_clear(thaw_image *image);
 
@@ -28,7 +28,8 @@ thaw_status thaw_image_channels(const thaw_image *in, int32_t channels, thaw_ima
  * tf.image.resize(antialias=True) and PIL's BILINEAR do. Result rounded to nearest in the same bits. */
 thaw_status thaw_image_resize(const thaw_image *in, int32_t h, int32_t w, thaw_image *out) THAW_CHECKED;
 /* The same on float [h][w][c] -> [h2][w2][c]; scratch-free for the caller. */
-thaw_status thaw_resize_float(const float *in, int32_t h, int32_t w, int32_t c, int32_t h2, int32_t w2, float *out) THAW_CHECKED;
+thaw_status thaw_resize_float(const float *in, int32_t h, int32_t w, int32_t c, int32_t h2, int32_t w2,
+                              float *out) THAW_CHECKED;
 /* How to make h x w out of another shape. */
 typedef enum thaw_fit { THAW_FIT_STRETCH, THAW_FIT_CROP, THAW_FIT_PAD } thaw_fit;
 thaw_status thaw_image_fit(const thaw_image *in, thaw_fit fit, int32_t h, int32_t w, thaw_image *out) THAW_CHECKED;

@@ -11,10 +11,10 @@
 #include "thaw/schema.h"
 
 typedef struct thaw_backbone_config {
-  char *architecture; /* "vgg16"; the zoo checks the name */
-  char *weights;      /* Keras weight file; NULL: random initialisation (said so in the log) */
-  int32_t input[3];   /* height, width, channels; 0,0,0: the architecture's default */
-  char *cut;          /* last backbone layer used; NULL: the whole backbone */
+  char *architecture;  /* "vgg16"; the zoo checks the name */
+  char *weights;       /* Keras weight file; NULL: random initialisation (said so in the log) */
+  int32_t input[3];    /* height, width, channels; 0,0,0: the architecture's default */
+  char *cut;           /* last backbone layer used; NULL: the whole backbone */
   char *preprocessing; /* "caffe", "tf", "torch", "raw"; NULL: the architecture's own */
 } thaw_backbone_config;
 
@@ -42,10 +42,10 @@ typedef struct thaw_data_config {
 } thaw_data_config;
 
 typedef struct thaw_cache_config {
-  bool enabled;     /* default true */
-  char *folder;     /* default: "cache" beside the run folder's parent */
-  int32_t storage;  /* 0 float32, 1 float16 */
-  double limit_gb;  /* least recently used entries are removed above this; 0: no limit */
+  bool enabled;    /* default true */
+  char *folder;    /* default: "cache" beside the run folder's parent */
+  int32_t storage; /* 0 float32, 1 float16 */
+  double limit_gb; /* least recently used entries are removed above this; 0: no limit */
 } thaw_cache_config;
 
 typedef struct thaw_early_stopping_config { /* Keras' EarlyStopping */
@@ -68,10 +68,10 @@ typedef struct thaw_reduce_lr_config { /* Keras' ReduceLROnPlateau */
 } thaw_reduce_lr_config;
 
 typedef struct thaw_checkpoint_config {
-  int32_t every_epochs;   /* default 1 */
-  double every_minutes;   /* also in mid-epoch; 0: off; default 10 */
-  int32_t keep_last;      /* default 2 */
-  char *monitor;          /* for best.h5; default val_loss, or loss without validation data */
+  int32_t every_epochs; /* default 1 */
+  double every_minutes; /* also in mid-epoch; 0: off; default 10 */
+  int32_t keep_last;    /* default 2 */
+  char *monitor;        /* for best.h5; default val_loss, or loss without validation data */
   int32_t mode;
 } thaw_checkpoint_config;
 
@@ -85,15 +85,15 @@ typedef struct thaw_phase_config {
 
 typedef struct thaw_training_config {
   thaw_choice loss;
-  int32_t batch_size; /* global */
-  int32_t slice;      /* samples per slice, default 8; part of what determines the bits */
+  int32_t batch_size;     /* global */
+  int32_t slice;          /* samples per slice, default 8; part of what determines the bits */
   thaw_text_list metrics; /* "accuracy", "top_5_accuracy", "mae" */
   thaw_phase_config *phases;
   int32_t phase_count;
   thaw_early_stopping_config early_stopping;
   thaw_reduce_lr_config reduce_lr;
   thaw_checkpoint_config checkpoint;
-  int32_t threads; /* inside a rank; default 1 */
+  int32_t threads;    /* inside a rank; default 1 */
   double max_minutes; /* stop with a checkpoint before this; 0: none */
 } thaw_training_config;
 
@@ -131,7 +131,7 @@ typedef enum thaw_yaml_kind { THAW_YAML_SCALAR, THAW_YAML_LIST, THAW_YAML_MAP } 
 typedef struct thaw_yaml thaw_yaml;
 struct thaw_yaml {
   thaw_yaml_kind kind;
-  int32_t line; /* 1-based */
+  int32_t line;      /* 1-based */
   const char *key;   /* inside a map */
   const char *value; /* scalar text */
   bool quoted;
@@ -139,7 +139,8 @@ struct thaw_yaml {
   int32_t count; /* children */
 };
 /* Limits: depth 32, 1,000,000 nodes, duplicate keys, aliases and tags refused. `name` is for messages. */
-thaw_status thaw_yaml_parse(const char *name, const char *text, size_t size, thaw_arena *arena, thaw_yaml **out) THAW_CHECKED;
+thaw_status thaw_yaml_parse(const char *name, const char *text, size_t size, thaw_arena *arena,
+                            thaw_yaml **out) THAW_CHECKED;
 const thaw_yaml *thaw_yaml_get(const thaw_yaml *map, const char *key); /* NULL when absent */
 
 #endif

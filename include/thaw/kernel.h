@@ -16,7 +16,8 @@
 /* A table of microkernels for one instruction set; immutable. */
 typedef struct thaw_isa thaw_isa;
 
-/* The best variant for this CPU. `wanted` is NULL, "avx2" or "avx512"; THAW_ERR_RUN with advice when the CPU lacks it. */
+/* The best variant for this CPU. `wanted` is NULL, "avx2" or "avx512"; THAW_ERR_RUN with advice when the CPU lacks it.
+ */
 thaw_status thaw_isa_select(const char *wanted, const thaw_isa **out) THAW_CHECKED;
 const char *thaw_isa_name(const thaw_isa *isa);
 
@@ -34,15 +35,15 @@ extern const char *const thaw_activation_names[]; /* "linear", "relu", "relu6", 
 /* ------------------------------------------------------------------ frozen convolutions: packed once, run often */
 typedef enum thaw_conv_algorithm {
   THAW_CONV_AUTO,
-  THAW_CONV_WINOGRAD,  /* F(4x4,3x3) */
-  THAW_CONV_GEMM,      /* implicit packed GEMM, any kernel and stride */
-  THAW_CONV_FIRST,     /* few input channels */
+  THAW_CONV_WINOGRAD, /* F(4x4,3x3) */
+  THAW_CONV_GEMM,     /* implicit packed GEMM, any kernel and stride */
+  THAW_CONV_FIRST,    /* few input channels */
   THAW_CONV_DEPTHWISE
 } thaw_conv_algorithm;
 
 typedef struct thaw_conv_desc {
-  int32_t h, w, c;     /* one input image */
-  int32_t k;           /* output channels; depthwise: equals c (depth multiplier 1) */
+  int32_t h, w, c; /* one input image */
+  int32_t k;       /* output channels; depthwise: equals c (depth multiplier 1) */
   int32_t kh, kw, stride_h, stride_w;
   int32_t pad_top, pad_left, pad_bottom, pad_right; /* zeros around the input */
   bool depthwise;
@@ -59,12 +60,12 @@ typedef struct thaw_conv thaw_conv;
 
 /* Chooses algorithm and block sizes. No weights yet. */
 thaw_status thaw_conv_create(const thaw_isa *isa, const thaw_conv_desc *desc, thaw_conv **out) THAW_CHECKED;
-void thaw_conv_destroy(thaw_conv *conv);                  /* accepts NULL */
-const char *thaw_conv_algorithm_name(const thaw_conv *conv); /* "winograd 4x4", "gemm", ... */
+void thaw_conv_destroy(thaw_conv *conv);                                           /* accepts NULL */
+const char *thaw_conv_algorithm_name(const thaw_conv *conv);                       /* "winograd 4x4", "gemm", ... */
 void thaw_conv_output(const thaw_conv_desc *desc, int32_t *h_out, int32_t *w_out); /* after the fused pooling, if any */
-double thaw_conv_flops(const thaw_conv_desc *desc);       /* textbook floating-point operations per image */
-size_t thaw_conv_packed_bytes(const thaw_conv *conv);     /* size of the packed weights */
-size_t thaw_conv_scratch_bytes(const thaw_conv *conv);    /* per calling thread */
+double thaw_conv_flops(const thaw_conv_desc *desc);    /* textbook floating-point operations per image */
+size_t thaw_conv_packed_bytes(const thaw_conv *conv);  /* size of the packed weights */
+size_t thaw_conv_scratch_bytes(const thaw_conv *conv); /* per calling thread */
 
 /* kernel [kh][kw][c][k] (depthwise [kh][kw][c]), bias [k] or NULL, scale/shift [c] only with `prologue`. Writes the
  * packed form, which may then be shared read-only between processes. */
@@ -73,15 +74,16 @@ void thaw_conv_pack(const thaw_conv *conv, const float *kernel, const float *bia
 
 /* x [n][h][w][c] -> y [n][h'][w'][k]; residual like y before pooling, or NULL. x must not overlap y except where
  * x_stride/y_stride interleave disjoint channels of one buffer. */
-void thaw_conv_run(const thaw_conv *conv, const void *packed, const float *x, int32_t n, const float *residual, float *y,
-                   void *scratch);
+void thaw_conv_run(const thaw_conv *conv, const void *packed, const float *x, int32_t n, const float *residual,
+                   float *y, void *scratch);
 
 /* y = conv as a plain loop, double sums, same descriptor (any algorithm). */
 void thaw_ref_conv(const thaw_conv_desc *desc, const float *kernel, const float *bias, const float *scale,
                    const float *shift, const float *x, int32_t n, const float *residual, float *y);
 
 /* Folds inference batch-norm into the convolution before it: kernel'[..][k] = kernel * g/sqrt(var+eps), bias' = beta +
- * (bias - mean) * g/sqrt(var+eps); computed in double. gamma/beta/bias may be NULL. `inner` = kh*kw*c (depthwise kh*kw). */
+ * (bias - mean) * g/sqrt(var+eps); computed in double. gamma/beta/bias may be NULL. `inner` = kh*kw*c (depthwise
+ * kh*kw). */
 void thaw_fold_batch_norm(const float *kernel, const float *bias, size_t inner, int32_t k, const float *gamma,
                           const float *beta, const float *mean, const float *variance, double epsilon,
                           float *kernel_out, float *bias_out);
@@ -89,7 +91,7 @@ void thaw_fold_batch_norm(const float *kernel, const float *bias, size_t inner, 
 /* ------------------------------------------------------------------ pooling and element-wise (frozen and live) */
 typedef struct thaw_pool_desc {
   int32_t h, w, c, kh, kw, stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right;
-  bool average;            /* else maximum; an average counts real pixels only (TF SAME) */
+  bool average;               /* else maximum; an average counts real pixels only (TF SAME) */
   int32_t x_stride, y_stride; /* as in thaw_conv_desc */
 } thaw_pool_desc;
 void thaw_pool_output(const thaw_pool_desc *desc, int32_t *h_out, int32_t *w_out);
@@ -108,7 +110,8 @@ void thaw_affine(const thaw_isa *isa, thaw_activation activation, const float *x
 
 /* Activation on rows [rows][width]; y may be x. Softmax is per row. exp and tanh are the project's own so that they do
  * not depend on the C library: relative error below 2e-7. */
-void thaw_activate(const thaw_isa *isa, thaw_activation activation, const float *x, size_t rows, int32_t width, float *y);
+void thaw_activate(const thaw_isa *isa, thaw_activation activation, const float *x, size_t rows, int32_t width,
+                   float *y);
 /* dx = dy * f'(.), from the output y alone (swish: from x too); dx may be dy. */
 void thaw_activate_backward(const thaw_isa *isa, thaw_activation activation, const float *x, const float *y,
                             const float *dy, size_t rows, int32_t width, float *dx);
@@ -122,13 +125,14 @@ typedef struct thaw_gemm_desc {
   int32_t lda, ldb, ldc;
 } thaw_gemm_desc;
 size_t thaw_gemm_scratch_bytes(const thaw_isa *isa, const thaw_gemm_desc *desc);
-void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, const float *b, float *c, void *scratch);
+void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, const float *b, float *c,
+               void *scratch);
 void thaw_ref_gemm(const thaw_gemm_desc *desc, const float *a, const float *b, float *c);
 
 /* sums[i] += round(factor * sum over the slice's rows of x[row][c] * dy[row][k]) for i = c*k_width + k, slice by slice
  * (rows of slice s: slice_start[s] .. slice_start[s+1]): the weight gradient of a dense layer quantised in registers
- * (thaw_exact, comm.h). A float product as thaw_gemm would give it, converted once. Returns the index of the first slice
- * with a term beyond `limit` or not finite (the sums are then undefined), or -1. */
+ * (thaw_exact, comm.h). A float product as thaw_gemm would give it, converted once. Returns the index of the first
+ * slice with a term beyond `limit` or not finite (the sums are then undefined), or -1. */
 int32_t thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
                                   int32_t slices, int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums);
 

@@ -1,8 +1,8 @@
 /* layer.h: layer types: options, shapes, parameters, forward and backward on one slice. All functions are [local].
  *
- * A layer type is one file in src/layer with one const thaw_layer_ops, listed once in registry.c. Layers know nothing of
- * optimisers, files or ranks. Life: create (config) -> infer (shapes) -> the graph binds parameter memory -> forward and
- * backward, which cannot fail.
+ * A layer type is one file in src/layer with one const thaw_layer_ops, listed once in registry.c. Layers know nothing
+ * of optimisers, files or ranks. Life: create (config) -> infer (shapes) -> the graph binds parameter memory -> forward
+ * and backward, which cannot fail.
  */
 #ifndef THAW_LAYER_H
 #define THAW_LAYER_H
@@ -22,9 +22,9 @@ enum { THAW_PARAM_TRAINABLE = 1, THAW_MAX_PARAMS = 4, THAW_MAX_INPUTS = 64 };
 typedef struct thaw_param {
   const char *name; /* Keras' variable name: "kernel", "bias", "gamma", "moving_mean" */
   int32_t rank, dim[4];
-  unsigned flags;   /* THAW_PARAM_TRAINABLE; moving statistics have it not */
-  double l1, l2;    /* regularisers of this parameter, 0 = none */
-  float *value;     /* bound and owned by the graph */
+  unsigned flags; /* THAW_PARAM_TRAINABLE; moving statistics have it not */
+  double l1, l2;  /* regularisers of this parameter, 0 = none */
+  float *value;   /* bound and owned by the graph */
 } thaw_param;
 size_t thaw_param_count(const thaw_param *param);
 
@@ -50,7 +50,7 @@ typedef struct thaw_layer_ops {
   const thaw_schema *schema; /* schema->name is the type in job files: "dense" */
   const char *keras_class;   /* "Dense" */
   int32_t min_inputs, max_inputs;
-  bool random;               /* the output is random in training (dropout): never part of the constant part */
+  bool random; /* the output is random in training (dropout): never part of the constant part */
 
   /* REQUIRED. Checks options and input shapes; sets *output, layer->param[]. No allocation of parameter memory. */
   thaw_status (*infer)(thaw_layer *layer, const thaw_shape *input, int32_t inputs, thaw_shape *output);

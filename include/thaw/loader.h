@@ -18,12 +18,12 @@ int64_t thaw_epoch_steps(const thaw_epoch *epoch); /* ceil(samples / batch): the
 
 /* The share of `rank` in global step `step`: whole slices, dealt in contiguous runs, as even as can be. */
 typedef struct thaw_step_share {
-  int64_t batch;        /* samples in this global step */
+  int64_t batch; /* samples in this global step */
   int64_t slices_global;
   int32_t slices, samples; /* of this rank; may be 0 */
-  int32_t *slice_start; /* [slices + 1] */
-  int64_t *slice;       /* [slices] index in the global batch */
-  uint64_t *sample;     /* [samples] global sample indices */
+  int32_t *slice_start;    /* [slices + 1] */
+  int64_t *slice;          /* [slices] index in the global batch */
+  uint64_t *sample;        /* [samples] global sample indices */
 } thaw_step_share;
 /* Allocates for the largest share that any step can have. */
 thaw_status thaw_step_share_create(const thaw_epoch *epoch, int ranks, thaw_step_share *out) THAW_CHECKED;
@@ -32,9 +32,9 @@ void thaw_step_share_plan(const thaw_epoch *epoch, int64_t step, int rank, int r
 
 /* ------------------------------------------------------------------ pixels -> input */
 typedef struct thaw_input {
-  int32_t h, w, c;                 /* of the network */
+  int32_t h, w, c; /* of the network */
   thaw_preprocessing preprocessing;
-  thaw_augment_config augment;     /* identity when not enabled */
+  thaw_augment_config augment; /* identity when not enabled */
   uint64_t seed;
   bool allow_resize;
 } thaw_input;
@@ -42,24 +42,27 @@ typedef struct thaw_input {
 thaw_status thaw_input_check(const thaw_input *input, const thaw_dataset_info *data, const char *path) THAW_CHECKED;
 /* Words that determine the result besides pixels and view: for cache keys. */
 void thaw_input_key(const thaw_input *input, thaw_text *out);
-/* One sample: pixels [h0][w0][c0] as stored -> out [h][w][c] preprocessed float. Values are scaled so that value_max maps
- * to 255, resized, augmented as a pure function of (seed, view, sample), then preprocessed. view < 0: no augmentation. */
+/* One sample: pixels [h0][w0][c0] as stored -> out [h][w][c] preprocessed float. Values are scaled so that value_max
+ * maps to 255, resized, augmented as a pure function of (seed, view, sample), then preprocessed. view < 0: no
+ * augmentation. */
 thaw_status thaw_input_make(const thaw_input *input, const thaw_dataset_info *data, const void *pixels, int64_t sample,
                             int32_t view, float *out) THAW_CHECKED;
 
 /* ------------------------------------------------------------------ reading ahead */
-/* A background thread that owns the catalogue's HDF5 reads and decodes ahead of the compute. Ranges are announced in the
- * order in which they will be taken. */
+/* A background thread that owns the catalogue's HDF5 reads and decodes ahead of the compute. Ranges are announced in
+ * the order in which they will be taken. */
 typedef struct thaw_prefetch thaw_prefetch;
 typedef struct thaw_prefetch_stats {
   double stall_seconds; /* time that take() waited */
   double read_seconds;
   int64_t samples;
 } thaw_prefetch_stats;
-thaw_status thaw_prefetch_create(thaw_catalog *catalog, const thaw_input *input, int32_t depth, thaw_prefetch **out) THAW_CHECKED;
+thaw_status thaw_prefetch_create(thaw_catalog *catalog, const thaw_input *input, int32_t depth,
+                                 thaw_prefetch **out) THAW_CHECKED;
 void thaw_prefetch_destroy(thaw_prefetch *prefetch);
 /* Queues samples (copied list); never blocks. */
-thaw_status thaw_prefetch_want(thaw_prefetch *prefetch, const uint64_t *sample, int32_t count, int32_t view) THAW_CHECKED;
+thaw_status thaw_prefetch_want(thaw_prefetch *prefetch, const uint64_t *sample, int32_t count,
+                               int32_t view) THAW_CHECKED;
 /* The next queued list's inputs [count][h][w][c], in order of want(); blocks until ready. */
 thaw_status thaw_prefetch_take(thaw_prefetch *prefetch, int32_t count, float *out) THAW_CHECKED;
 thaw_prefetch_stats thaw_prefetch_statistics(const thaw_prefetch *prefetch);

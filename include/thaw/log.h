@@ -22,7 +22,7 @@ thaw_level thaw_log_level(const thaw_log *log);
 void thaw_info(thaw_log *log, const char *format, ...) THAW_PRINTF(2, 3);    /* NORMAL and up; adds the newline */
 void thaw_verbose(thaw_log *log, const char *format, ...) THAW_PRINTF(2, 3); /* VERBOSE and up */
 void thaw_debug(thaw_log *log, const char *format, ...) THAW_PRINTF(2, 3);
-void thaw_warn(thaw_log *log, const char *format, ...) THAW_PRINTF(2, 3);    /* always; "warning: ..." on stderr */
+void thaw_warn(thaw_log *log, const char *format, ...) THAW_PRINTF(2, 3); /* always; "warning: ..." on stderr */
 
 /* A stretch of work of `total` `unit`s ("images"). update() takes the number done so far and an optional note
  * ("loss 0.412"); it is cheap to call often. end() leaves one line with the rate. */

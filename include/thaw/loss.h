@@ -14,8 +14,8 @@ typedef struct thaw_loss_ops {
   /* Per-sample losses (Keras: mean over the last axis where Keras takes it) into value[rows] and, unless dy is NULL,
    * dy[rows][outputs] = d(loss of the row)/d(y) * scale, where `scale` is 1/global batch. y is the output after its
    * activation; z the logits before it when `from_logits` (then dy is d/dz). */
-  void (*evaluate)(const void *config, const float *label, const float *y, const float *z, bool from_logits, int32_t rows,
-                   int32_t outputs, double scale, double *value, float *dy);
+  void (*evaluate)(const void *config, const float *label, const float *y, const float *z, bool from_logits,
+                   int32_t rows, int32_t outputs, double scale, double *value, float *dy);
 } thaw_loss_ops;
 extern const thaw_loss_ops *const thaw_losses[]; /* NULL-terminated */
 const thaw_loss_ops *thaw_loss_find(const char *name);

@@ -8,13 +8,13 @@
 enum { THAW_MAX_SLOTS = 3 };
 typedef struct thaw_optim_ops {
   const thaw_schema *schema; /* "sgd", "adam", "adamw", "rmsprop"; every config starts with a double learning_rate */
-  int32_t (*slots)(const void *config);          /* arrays kept per parameter */
+  int32_t (*slots)(const void *config);                       /* arrays kept per parameter */
   const char *(*slot_name)(const void *config, int32_t slot); /* Keras' names: "momentum", "velocity" */
   /* One update of one tensor. slot[i] [n] start at zero. `step` counts from 1 for this tensor. rate: the learning rate
-   * now. Each element depends on itself alone, in a fixed order of operations. decay_exempt: no weight decay (biases when
-   * the config says so). */
-  void (*update)(const void *config, double rate, int64_t step, float *value, const float *gradient,
-                 float *const *slot, size_t n);
+   * now. Each element depends on itself alone, in a fixed order of operations. decay_exempt: no weight decay (biases
+   * when the config says so). */
+  void (*update)(const void *config, double rate, int64_t step, float *value, const float *gradient, float *const *slot,
+                 size_t n);
 } thaw_optim_ops;
 extern const thaw_optim_ops *const thaw_optimizers[]; /* NULL-terminated */
 const thaw_optim_ops *thaw_optim_find(const char *name);

@@ -15,7 +15,7 @@ typedef struct thaw_plot {
   const char *title, *x_label, *y_label;
   const thaw_series *series;
   int32_t count;
-  double y_low, y_high; /* both 0: from the data */
+  double y_low, y_high;  /* both 0: from the data */
   int32_t width, height; /* pixels; 0: 800 x 480 */
 } thaw_plot;
 thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) THAW_CHECKED;

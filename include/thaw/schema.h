@@ -5,7 +5,8 @@
  *     static const thaw_field dense_fields[] = {
  *         {.name = "units", .kind = THAW_FIELD_INT, .offset = offsetof(dense_config, units), .low = 1, .high = 1 << 20,
  *          .required = true, .help = "width of the output"},
- *         {.name = "activation", .kind = THAW_FIELD_CHOICE, .offset = ..., .choices = thaw_activation_names, .fallback = 0},
+ *         {.name = "activation", .kind = THAW_FIELD_CHOICE, .offset = ..., .choices = thaw_activation_names, .fallback
+ * = 0},
  *     };
  *     const thaw_schema dense_schema = {"dense", sizeof(dense_config), dense_fields, 2, "fully connected layer"};
  */
@@ -38,11 +39,11 @@ typedef struct thaw_text_list {
 typedef struct thaw_field {
   const char *name; /* the key in the job file, Keras' own name */
   thaw_field_kind kind;
-  size_t offset;      /* in the config struct */
-  double low, high;   /* inclusive; both 0: no range check */
-  double fallback;    /* default for BOOL, INT, INT64, FLOAT, CHOICE and both ends of RANGE */
-  bool required;      /* no default */
-  bool open_low;      /* `low` itself is not allowed */
+  size_t offset;    /* in the config struct */
+  double low, high; /* inclusive; both 0: no range check */
+  double fallback;  /* default for BOOL, INT, INT64, FLOAT, CHOICE and both ends of RANGE */
+  bool required;    /* no default */
+  bool open_low;    /* `low` itself is not allowed */
   const char *fallback_text;
   const char *const *choices; /* NULL-terminated */
   const char *help;

@@ -21,8 +21,8 @@ typedef enum thaw_label_kind {
 typedef struct thaw_dataset_info {
   int64_t count;
   int32_t h, w, c;
-  int32_t bits;         /* 8 or 16 */
-  double value_max;     /* of the stored values, e.g. 255, 4095, 65535: maps to 255 for the network */
+  int32_t bits;     /* 8 or 16 */
+  double value_max; /* of the stored values, e.g. 255, 4095, 65535: maps to 255 for the network */
   thaw_label_kind label_kind;
   int32_t label_width;  /* classes or targets; 1 for NONE */
   thaw_strings classes; /* names; may be empty for targets */

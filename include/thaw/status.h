@@ -13,7 +13,7 @@
 #define THAW_STATUS_H
 
 #define THAW_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#define THAW_CHECKED __attribute__((warn_unused_result))
+#define THAW_CHECKED             __attribute__((warn_unused_result))
 
 typedef enum thaw_status {
   THAW_OK = 0,

@@ -15,14 +15,14 @@ typedef struct thaw_session_options {
   const char *isa;        /* NULL: best */
 } thaw_session_options;
 /* [collective] */
-thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw_session_options *options, thaw_log *log,
-                                thaw_session **out) THAW_CHECKED;
+thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw_session_options *options,
+                                thaw_log *log, thaw_session **out) THAW_CHECKED;
 void thaw_session_destroy(thaw_session *session);
 thaw_graph *thaw_session_graph(thaw_session *session);
 
 typedef struct thaw_train_options {
-  bool resume;      /* continue from the newest whole checkpoint in the run folder, if any */
-  bool overwrite;   /* start anew in a run folder that holds another run */
+  bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */
+  bool overwrite; /* start anew in a run folder that holds another run */
   const char *isa;
 } thaw_train_options;
 typedef struct thaw_train_result {

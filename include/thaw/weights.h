@@ -7,8 +7,9 @@
 
 /* Reads backbone weights (Keras legacy HDF5: layer_names/weight_names; or a full .h5 with /model_weights) into the
  * graph's nodes that are not head. By layer name first; if no name matches, by order with shape check. A mismatch names
- * file, layer, expected and found shape. NaN weights are refused. `log` gets the map on VERBOSE. digest_out: SHA-256 over
- * the loaded values in graph order. Layers of the file beyond the graph's cut are ignored; a top (dense layers) too. */
+ * file, layer, expected and found shape. NaN weights are refused. `log` gets the map on VERBOSE. digest_out: SHA-256
+ * over the loaded values in graph order. Layers of the file beyond the graph's cut are ignored; a top (dense layers)
+ * too. */
 thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log, char digest_out[65]) THAW_CHECKED;
 /* Digest over the current frozen parameter values, as thaw_weights_load computes it. */
 thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char digest_out[65]) THAW_CHECKED;
@@ -16,13 +17,15 @@ thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char dig
 thaw_status thaw_weights_describe(const char *path, thaw_text *out) THAW_CHECKED;
 
 typedef struct thaw_export_options {
-  const char *name;           /* of the model */
-  const char *preprocessing;  /* recorded in an attribute, "caffe", ... */
+  const char *name;            /* of the model */
+  const char *preprocessing;   /* recorded in an attribute, "caffe", ... */
   const thaw_strings *classes; /* recorded in an attribute; may be NULL */
   const char *training_config; /* JSON or NULL */
 } thaw_export_options;
-/* The whole network as a Keras legacy HDF5 model: model_config JSON + /model_weights. Opens with keras.models.load_model. */
-thaw_status thaw_weights_export(const thaw_graph *graph, const char *path, const thaw_export_options *options) THAW_CHECKED;
+/* The whole network as a Keras legacy HDF5 model: model_config JSON + /model_weights. Opens with
+ * keras.models.load_model. */
+thaw_status thaw_weights_export(const thaw_graph *graph, const char *path,
+                                const thaw_export_options *options) THAW_CHECKED;
 /* Weights only, legacy notop layout (backbone nodes only when !head_too). */
 thaw_status thaw_weights_save(const thaw_graph *graph, const char *path, bool head_too) THAW_CHECKED;
 

@@ -1,0 +1,145 @@
+#include "thaw/log.h"
+#include "thaw/memory.h"
+#include "thaw/text.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TITLE_SIZE = 96, NOTE_SIZE = 160 };
+
+/* Seconds between two drawings: often enough to look alive, seldom enough for a batch log. */
+static const double terminal_interval = 0.2, batch_interval = 20;
+
+struct thaw_log {
+  FILE *stream;
+  thaw_level level;
+  bool terminal;
+  bool drawing; /* a progress line without newline is on the screen */
+  char title[TITLE_SIZE], unit[32], note[NOTE_SIZE];
+  int64_t total, done;
+  double started, drawn;
+};
+
+double thaw_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+thaw_status thaw_log_create(FILE *stream, thaw_level level, thaw_log **out) {
+  thaw_log *log = thaw_new(1, sizeof *log);
+  if (!log) return THAW_ERR_MEMORY;
+  log->stream = stream;
+  log->level = level;
+  log->terminal = isatty(fileno(stream)) == 1;
+  *out = log;
+  return THAW_OK;
+}
+
+static void end_line(thaw_log *log) {
+  if (!log->drawing) return;
+  fputc('\n', log->stream);
+  log->drawing = false;
+}
+
+void thaw_log_destroy(thaw_log *log) {
+  if (!log) return;
+  end_line(log);
+  fflush(log->stream);
+  thaw_free(log);
+}
+
+thaw_level thaw_log_level(const thaw_log *log) {
+  return log ? log->level : THAW_QUIET;
+}
+
+static void print(thaw_log *log, thaw_level level, const char *format, va_list arguments) THAW_PRINTF(3, 0);
+static void print(thaw_log *log, thaw_level level, const char *format, va_list arguments) {
+  if (!log || log->level < level) return;
+  end_line(log);
+  vfprintf(log->stream, format, arguments);
+  fputc('\n', log->stream);
+  fflush(log->stream);
+}
+
+void thaw_info(thaw_log *log, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  print(log, THAW_NORMAL, format, arguments);
+  va_end(arguments);
+}
+
+void thaw_verbose(thaw_log *log, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  print(log, THAW_VERBOSE, format, arguments);
+  va_end(arguments);
+}
+
+void thaw_debug(thaw_log *log, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  print(log, THAW_DEBUG, format, arguments);
+  va_end(arguments);
+}
+
+void thaw_warn(thaw_log *log, const char *format, ...) {
+  if (!log) return;
+  end_line(log);
+  fflush(log->stream);
+  va_list arguments;
+  va_start(arguments, format);
+  fputs("warning: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+  va_end(arguments);
+}
+
+static void draw(thaw_log *log) {
+  double elapsed = thaw_seconds() - log->started, rate = elapsed > 0 ? (double)log->done / elapsed : 0;
+  char done[32], total[32], left[32];
+  thaw_format_count(log->done, done);
+  thaw_format_count(log->total, total);
+  if (log->terminal) fputs("\r\033[K", log->stream);
+  fprintf(log->stream, "%s: %s/%s %s, %.*f/s", log->title, done, total, log->unit, rate < 10 ? 2 : 0, rate);
+  if (rate > 0 && log->done < log->total)
+    fprintf(log->stream, ", %s left", thaw_format_seconds((double)(log->total - log->done) / rate, left));
+  if (log->note[0]) fprintf(log->stream, ", %s", log->note);
+  if (!log->terminal) fputc('\n', log->stream);
+  log->drawing = log->terminal;
+  log->drawn = thaw_seconds();
+  fflush(log->stream);
+}
+
+void thaw_progress_begin(thaw_log *log, const char *title, const char *unit, int64_t total) {
+  if (!log) return;
+  end_line(log);
+  snprintf(log->title, sizeof log->title, "%s", title);
+  snprintf(log->unit, sizeof log->unit, "%s", unit);
+  log->note[0] = 0;
+  log->total = total;
+  log->done = 0;
+  log->started = log->drawn = thaw_seconds();
+}
+
+void thaw_progress_update(thaw_log *log, int64_t done, const char *note) {
+  if (!log) return;
+  log->done = done;
+  if (note) snprintf(log->note, sizeof log->note, "%s", note);
+  double interval = log->terminal ? terminal_interval : batch_interval;
+  if (log->level >= THAW_NORMAL && thaw_seconds() - log->drawn >= interval) draw(log);
+}
+
+void thaw_progress_end(thaw_log *log, const char *note) {
+  if (!log || log->level < THAW_NORMAL) return;
+  double elapsed = thaw_seconds() - log->started, rate = elapsed > 0 ? (double)log->done / elapsed : 0;
+  char done[32], took[32];
+  if (log->drawing) fputs("\r\033[K", log->stream);
+  log->drawing = false;
+  fprintf(log->stream, "%s: %s %s in %s (%.*f/s)%s%s\n", log->title, thaw_format_count(log->done, done), log->unit,
+          thaw_format_seconds(elapsed, took), rate < 10 ? 2 : 0, rate, note && *note ? ", " : "", note ? note : "");
+  fflush(log->stream);
+}

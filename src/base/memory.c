@@ -1,0 +1,114 @@
+#include "thaw/memory.h"
+#include "thaw/status.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t round_up(size_t bytes) {
+  return (bytes + THAW_ALIGN - 1) / THAW_ALIGN * THAW_ALIGN;
+}
+
+void *thaw_new(size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2) {
+    thaw_fail(THAW_ERR_MEMORY, "out of memory: %zu x %zu bytes is more than can be addressed", count, size);
+    return NULL;
+  }
+  bytes = round_up(bytes ? bytes : 1);
+  void *pointer = aligned_alloc(THAW_ALIGN, bytes);
+  if (!pointer) {
+    thaw_fail(THAW_ERR_MEMORY, "out of memory: %zu bytes could not be allocated", bytes);
+    return NULL;
+  }
+  return memset(pointer, 0, bytes);
+}
+
+char *thaw_copy_text(const char *text) {
+  if (!text) return NULL;
+  size_t size = strlen(text) + 1;
+  char *copy = thaw_new(size, 1);
+  return copy ? memcpy(copy, text, size) : NULL;
+}
+
+char *thaw_format(const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(NULL, 0, format, arguments);
+  va_end(arguments);
+  char *text = length < 0 ? NULL : thaw_new((size_t)length + 1, 1);
+  if (!text) return NULL;
+  va_start(arguments, format);
+  vsnprintf(text, (size_t)length + 1, format, arguments);
+  va_end(arguments);
+  return text;
+}
+
+void thaw_free(void *pointer) {
+  free(pointer);
+}
+
+int thaw_grow(void **array, size_t count, size_t *capacity, size_t size) {
+  if (count < *capacity) return 0;
+  size_t wanted = *capacity < 8 ? 8 : *capacity * 2;
+  void *bigger = thaw_new(wanted, size);
+  if (!bigger) return -1;
+  if (count) memcpy(bigger, *array, count * size);
+  thaw_free(*array);
+  *array = bigger;
+  *capacity = wanted;
+  return 0;
+}
+
+/* A list of chunks; small requests share one, large requests get their own. */
+typedef struct chunk {
+  struct chunk *next;
+  size_t used, size;
+} chunk;
+
+struct thaw_arena {
+  chunk *first;
+};
+
+enum { CHUNK_HEADER = THAW_ALIGN, CHUNK_SIZE = 1 << 16 };
+_Static_assert(sizeof(chunk) <= CHUNK_HEADER, "the chunk header fits one cache line");
+
+thaw_arena *thaw_arena_create(void) {
+  return thaw_new(1, sizeof(thaw_arena));
+}
+
+void *thaw_arena_new(thaw_arena *arena, size_t count, size_t size) {
+  size_t bytes;
+  if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 4) return thaw_new(SIZE_MAX, 2);
+  bytes = round_up(bytes ? bytes : 1);
+  chunk *head = arena->first;
+  if (!head || head->size - head->used < bytes) {
+    size_t room = bytes > CHUNK_SIZE ? bytes : CHUNK_SIZE;
+    head = thaw_new(CHUNK_HEADER + room, 1);
+    if (!head) return NULL;
+    head->size = room;
+    head->next = arena->first;
+    arena->first = head;
+  }
+  void *pointer = (char *)head + CHUNK_HEADER + head->used;
+  head->used += bytes;
+  return pointer;
+}
+
+char *thaw_arena_text(thaw_arena *arena, const char *text) {
+  if (!text) return NULL;
+  size_t size = strlen(text) + 1;
+  char *copy = thaw_arena_new(arena, size, 1);
+  return copy ? memcpy(copy, text, size) : NULL;
+}
+
+void thaw_arena_destroy(thaw_arena *arena) {
+  if (!arena) return;
+  for (chunk *next, *at = arena->first; at; at = next) {
+    next = at->next;
+    thaw_free(at);
+  }
+  thaw_free(arena);
+}

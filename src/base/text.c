@@ -1,0 +1,175 @@
+#include "thaw/text.h"
+#include "thaw/memory.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Makes room for `extra` more bytes and the terminating zero. */
+static bool reserve(thaw_text *text, size_t extra) {
+  if (text->failed) return false;
+  size_t needed = text->length + extra + 1;
+  if (needed <= text->capacity) return true;
+  size_t capacity = text->capacity ? text->capacity : 128;
+  while (capacity < needed) capacity *= 2;
+  char *data = thaw_new(capacity, 1);
+  if (!data) {
+    text->failed = true;
+    return false;
+  }
+  if (text->length) memcpy(data, text->data, text->length);
+  thaw_free(text->data);
+  text->data = data;
+  text->capacity = capacity;
+  return true;
+}
+
+void thaw_text_add_bytes(thaw_text *text, const char *data, size_t size) {
+  if (!reserve(text, size)) return;
+  memcpy(text->data + text->length, data, size);
+  text->length += size;
+  text->data[text->length] = 0;
+}
+
+void thaw_text_add(thaw_text *text, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(NULL, 0, format, arguments);
+  va_end(arguments);
+  if (length < 0 || !reserve(text, (size_t)length)) {
+    text->failed = true;
+    return;
+  }
+  va_start(arguments, format);
+  vsnprintf(text->data + text->length, (size_t)length + 1, format, arguments);
+  va_end(arguments);
+  text->length += (size_t)length;
+}
+
+void thaw_text_add_json(thaw_text *text, const char *value) {
+  thaw_text_add_bytes(text, "\"", 1);
+  for (const char *at = value; *at; at++) {
+    unsigned char c = (unsigned char)*at;
+    if (c == '"' || c == '\\')
+      thaw_text_add(text, "\\%c", c);
+    else if (c < 0x20)
+      thaw_text_add(text, "\\u%04x", c);
+    else
+      thaw_text_add_bytes(text, at, 1);
+  }
+  thaw_text_add_bytes(text, "\"", 1);
+}
+
+static const char *html_escape(char c) {
+  switch (c) {
+  case '<':
+    return "&lt;";
+  case '>':
+    return "&gt;";
+  case '&':
+    return "&amp;";
+  case '"':
+    return "&quot;";
+  case '\'':
+    return "&#39;";
+  default:
+    return NULL;
+  }
+}
+
+void thaw_text_add_html(thaw_text *text, const char *value) {
+  for (; *value; value++) {
+    const char *escape = html_escape(*value);
+    thaw_text_add_bytes(text, escape ? escape : value, escape ? strlen(escape) : 1);
+  }
+}
+
+void thaw_text_clear(thaw_text *text) {
+  thaw_free(text->data);
+  *text = (thaw_text){0};
+}
+
+thaw_status thaw_parse_int(const char *text, int64_t *out) {
+  char *end;
+  errno = 0;
+  long long value = strtoll(text, &end, 10);
+  if (end == text || *end || *text == ' ' || errno)
+    return thaw_fail(THAW_ERR_USAGE, "'%s' is not a whole number", text);
+  *out = value;
+  return THAW_OK;
+}
+
+thaw_status thaw_parse_double(const char *text, double *out) {
+  char *end;
+  double value = strtod(text, &end);
+  if (end == text || *end || *text == ' ' || !isfinite(value))
+    return thaw_fail(THAW_ERR_USAGE, "'%s' is not a number", text);
+  *out = value;
+  return THAW_OK;
+}
+
+enum { NEAREST_LIMIT = 64 };
+
+/* Levenshtein distance by the classic row recurrence; words longer than the limit are not compared. */
+static size_t edit_distance(const char *a, const char *b) {
+  size_t la = strlen(a), lb = strlen(b), row[NEAREST_LIMIT + 1];
+  if (la > NEAREST_LIMIT || lb > NEAREST_LIMIT) return SIZE_MAX;
+  for (size_t j = 0; j <= lb; j++) row[j] = j;
+  for (size_t i = 1; i <= la; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= lb; j++) {
+      size_t change = diagonal + (a[i - 1] != b[j - 1]), best = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+      diagonal = row[j];
+      row[j] = change < best ? change : best;
+    }
+  }
+  return row[lb];
+}
+
+const char *thaw_nearest(const char *word, const char *const *candidate, size_t count) {
+  size_t limit = strlen(word) / 3, best = SIZE_MAX;
+  const char *nearest = NULL;
+  if (limit < 2) limit = 2;
+  for (size_t i = 0; i < count; i++) {
+    size_t distance = edit_distance(word, candidate[i]);
+    if (distance < best) best = distance, nearest = candidate[i];
+  }
+  return best <= limit ? nearest : NULL;
+}
+
+const char *thaw_format_bytes(double bytes, char out[32]) {
+  static const char *const unit[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+  int u = 0;
+  while (bytes >= 999.5 && u < 5) bytes /= 1000, u++;
+  snprintf(out, 32, u && bytes < 99.5 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+  return out;
+}
+
+const char *thaw_format_seconds(double seconds, char out[32]) {
+  if (seconds < 60) {
+    snprintf(out, 32, seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
+    return out;
+  }
+  int64_t whole = (int64_t)(seconds + 0.5);
+  if (whole < 3600)
+    snprintf(out, 32, "%d min %02d s", (int)(whole / 60), (int)(whole % 60));
+  else
+    snprintf(out, 32, "%lld h %02d min", (long long)(whole / 3600), (int)(whole / 60 % 60));
+  return out;
+}
+
+const char *thaw_format_count(int64_t value, char out[32]) {
+  char digits[24];
+  int length = snprintf(digits, sizeof digits, "%lld", (long long)(value < 0 ? -value : value)), at = 0;
+  if (value < 0) out[at++] = '-';
+  for (int i = 0; i < length; i++) {
+    if (i && (length - i) % 3 == 0) out[at++] = ',';
+    out[at++] = digits[i];
+  }
+  out[at] = 0;
+  return out;
+}
