@@ -118,6 +118,9 @@ thaw_param *thaw_live_tensor(thaw_live *live, int32_t tensor, const char **layer
 /* y points into `live`: [samples][output]. Collective only through the hooks (batch-coupled layers reduce). */
 thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks,
                               const float **y_out) THAW_CHECKED;
+/* After forward: the values before the last layer's activation, [samples][output], when that activation is softmax or
+ * sigmoid (a dense layer's own, or an activation layer); NULL otherwise. Points into `live`. */
+const float *thaw_live_logits(const thaw_live *live);
 /* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient. When the loss and
  * the last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is then the
  * gradient before that activation. */
