@@ -17,6 +17,15 @@ thaw_status thaw_metric_parse(const char *name, thaw_metric *out) THAW_CHECKED;
 double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const float *label, const float *y,
                        int32_t outputs);
 
+/* [local] Checks that labels of this kind and width can train a network with `outputs` outputs under `loss`; the
+ * message names `path` and both numbers. */
+thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info *data, int32_t outputs,
+                              const char *path) THAW_CHECKED;
+/* [local] Label rows of `sample`s in the form that `loss` reads: class indices become one-hot rows where it wants them.
+ * labels: all labels of the catalogue [count][label_width]. out [rows][loss->label_width(outputs)]. */
+void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const float *labels,
+                        const uint64_t *sample, int32_t rows, int32_t outputs, float *out);
+
 typedef struct thaw_evaluation {
   int64_t count;
   double loss; /* mean over samples, plus regularisation */

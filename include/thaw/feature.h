@@ -23,6 +23,8 @@ typedef struct thaw_features thaw_features;
 thaw_status thaw_features_open(thaw_comm *comm, const thaw_features_desc *desc, thaw_log *log,
                                thaw_features **out) THAW_CHECKED;
 void thaw_features_close(thaw_features *features); /* [local] accepts NULL */
+/* [local] Floats per sample. */
+size_t thaw_features_floats(const thaw_features *features);
 /* [collective] Makes view `view` (-1: without augmentation) available: nothing to do when it is cached; else every rank
  * computes its share of blocks. A full disk switches the cache off with a warning. Without cache: returns at once. */
 thaw_status thaw_features_fill(thaw_features *features, thaw_comm *comm, int32_t view, thaw_log *log) THAW_CHECKED;

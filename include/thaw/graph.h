@@ -121,6 +121,8 @@ thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const th
 /* After forward: the values before the last layer's activation, [samples][output], when that activation is softmax or
  * sigmoid (a dense layer's own, or an activation layer); NULL otherwise. Points into `live`. */
 const float *thaw_live_logits(const thaw_live *live);
+/* That activation: THAW_SOFTMAX, THAW_SIGMOID, or whatever the last layer applies; THAW_LINEAR when none. */
+thaw_activation thaw_live_activation(const thaw_live *live);
 /* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient. When the loss and
  * the last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is then the
  * gradient before that activation. */
