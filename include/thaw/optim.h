@@ -11,8 +11,8 @@ typedef struct thaw_optim_ops {
   int32_t (*slots)(const void *config);                       /* arrays kept per parameter */
   const char *(*slot_name)(const void *config, int32_t slot); /* Keras' names: "momentum", "velocity" */
   /* One update of one tensor. slot[i] [n] start at zero. `step` counts from 1 for this tensor. rate: the learning rate
-   * now. Each element depends on itself alone, in a fixed order of operations. decay_exempt: no weight decay (biases
-   * when the config says so). */
+   * now. Each element depends on itself alone, in a fixed order of float32 operations. Weight decay, where the config
+   * has one, is decoupled and comes first, as in Keras: value -= value * weight_decay * rate, for biases too. */
   void (*update)(const void *config, double rate, int64_t step, float *value, const float *gradient, float *const *slot,
                  size_t n);
 } thaw_optim_ops;

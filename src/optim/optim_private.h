@@ -1,0 +1,14 @@
+/* The optimisers that the registry lists, and what they share. */
+#ifndef THAW_OPTIM_PRIVATE_H
+#define THAW_OPTIM_PRIVATE_H
+
+#include "thaw/optim.h"
+
+extern const thaw_schema thaw_sgd_schema, thaw_adam_schema, thaw_adamw_schema, thaw_rmsprop_schema;
+extern const thaw_optim_ops thaw_sgd_ops, thaw_adam_ops, thaw_adamw_ops, thaw_rmsprop_ops;
+
+/* value -= value * decay * rate, before the update proper (keras/src/optimizers/base_optimizer.py,
+ * _apply_weight_decay); decay 0: nothing. */
+void thaw_weight_decay(float decay, float rate, float *value, size_t n);
+
+#endif
