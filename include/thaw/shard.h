@@ -30,8 +30,9 @@ typedef struct thaw_dataset_info {
 } thaw_dataset_info;
 
 typedef struct thaw_catalog thaw_catalog;
-/* Opens catalog.yaml (or one shard .h5, or a folder holding catalog.yaml); opens each shard lazily. Checks counts and
- * shapes as shards are opened; messages name the shard. */
+/* Opens catalog.yaml (or one shard .h5, or a folder holding catalog.yaml); opens each shard lazily where the catalogue
+ * tells all (as written by thaw_catalog_write), else every shard once. Checks counts and shapes as shards are opened;
+ * messages name the shard. */
 thaw_status thaw_catalog_open(const char *path, thaw_catalog **out) THAW_CHECKED;
 void thaw_catalog_close(thaw_catalog *catalog); /* accepts NULL */
 const thaw_dataset_info *thaw_catalog_info(const thaw_catalog *catalog);
@@ -43,8 +44,9 @@ const char *thaw_catalog_shard(const thaw_catalog *catalog, int32_t shard, int64
 
 /* `count` consecutive samples from `first`: pixels [count][h][w][c] in the stored width (uint8_t or uint16_t). */
 thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) THAW_CHECKED;
-/* All labels [count][label_width] as float (class index, 0/1/255 or target); read once, then borrowed. A class index
- * outside 0 .. classes-1 is THAW_ERR_DATA naming shard and row. */
+/* All labels as float, read once, then borrowed: CLASS [count] class indices (label_width is the number of classes, not
+ * the stride), MULTI [count][label_width] 0, 1 or 255, TARGET [count][label_width], NONE [count] zeros. A class index
+ * outside 0 .. label_width-1 is THAW_ERR_DATA naming shard and row. */
 thaw_status thaw_catalog_labels(thaw_catalog *catalog, const float **out) THAW_CHECKED;
 thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
