@@ -1,0 +1,150 @@
+#include "h5/h5_private.h"
+#include "thaw/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Walking from the innermost record outward: the first one says what went wrong, the others who called it. */
+static herr_t keep_first(unsigned n, const H5E_error2_t *record, void *reason) {
+  if (n == 0) *(char **)reason = thaw_copy_text(record->desc);
+  return 0;
+}
+
+thaw_status thaw_h5_fail(const thaw_h5 *file, thaw_status code, const char *object, const char *what) {
+  char *reason = NULL;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &reason);
+  H5Eclear2(H5E_DEFAULT);
+  code = thaw_fail(code, "%s: %s%s%s%s%s", file->path, object ? object : "", object ? ": " : "", what,
+                   reason ? ": " : "", reason ? reason : "");
+  thaw_free(reason);
+  return code;
+}
+
+/* HDF5 prints its error stack by default, and loads filter code that a file asks for: neither is wanted. */
+static bool prepare_library(void) {
+  return H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, NULL, NULL) >= 0 && H5PLset_loading_state(0) >= 0;
+}
+
+static hid_t make_file_access(void) {
+  hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+  if (access < 0) return access;
+  /* The format is pinned, so that a newer library writes the same bytes. */
+  if (H5Pset_file_locking(access, false, true) < 0 || H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0 ||
+      H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18) < 0) {
+    H5Pclose(access);
+    return H5I_INVALID_HID;
+  }
+  return access;
+}
+
+static thaw_h5 *make_file(const char *path, bool temporary) {
+  thaw_h5 *file = thaw_new(1, sizeof *file);
+  if (!file) return NULL;
+  file->file = file->dataset = H5I_INVALID_HID;
+  file->path = thaw_copy_text(path);
+  if (temporary) file->temporary = thaw_file_temporary(path);
+  if (file->path && (file->temporary || !temporary)) return file;
+  thaw_h5_close(file);
+  return NULL;
+}
+
+/* The system's own reason is clearer than HDF5's. */
+static thaw_status check_readable(const thaw_h5 *file) {
+  if (thaw_folder_exists(file->path)) return thaw_fail(THAW_ERR_DATA, "%s: is a folder, not a file", file->path);
+  int handle = open(file->path, O_RDONLY | O_CLOEXEC);
+  if (handle < 0) return thaw_fail(THAW_ERR_DATA, "%s: cannot be read: %s", file->path, strerror(errno));
+  close(handle);
+  return THAW_OK;
+}
+
+static thaw_status open_file(thaw_h5 *file) {
+  THAW_TRY(check_readable(file));
+  hid_t access = make_file_access();
+  if (access < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
+  htri_t is_hdf5 = H5Fis_hdf5(file->path);
+  if (is_hdf5 > 0) file->file = H5Fopen(file->path, H5F_ACC_RDONLY, access);
+  H5Pclose(access);
+  if (is_hdf5 <= 0) {
+    H5Eclear2(H5E_DEFAULT);
+    return thaw_fail(THAW_ERR_DATA, "%s: is not an HDF5 file (%lld bytes)", file->path,
+                     (long long)thaw_file_size(file->path));
+  }
+  if (file->file < 0) return thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5");
+  return THAW_OK;
+}
+
+thaw_status thaw_h5_open(const char *path, thaw_h5 **out) {
+  *out = NULL;
+  if (!prepare_library()) return thaw_fail(THAW_ERR_INTERNAL, "%s: HDF5 cannot be set up", path);
+  thaw_h5 *file = make_file(path, false);
+  if (!file) return THAW_ERR_MEMORY;
+  thaw_status status = open_file(file);
+  if (status == THAW_OK)
+    *out = file;
+  else
+    thaw_h5_close(file);
+  return status;
+}
+
+static thaw_status create_file(thaw_h5 *file) {
+  int handle = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (handle < 0) return thaw_fail(THAW_ERR_DISK, "%s: cannot be created: %s", file->path, strerror(errno));
+  close(handle);
+  hid_t access = make_file_access();
+  if (access < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
+  file->file = H5Fcreate(file->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+  H5Pclose(access);
+  if (file->file < 0) return thaw_h5_fail(file, THAW_ERR_DISK, NULL, "cannot be created");
+  return THAW_OK;
+}
+
+thaw_status thaw_h5_create(const char *path, thaw_h5 **out) {
+  *out = NULL;
+  if (!prepare_library()) return thaw_fail(THAW_ERR_INTERNAL, "%s: HDF5 cannot be set up", path);
+  thaw_h5 *file = make_file(path, true);
+  if (!file) return THAW_ERR_MEMORY;
+  thaw_status status = create_file(file);
+  if (status == THAW_OK)
+    *out = file;
+  else
+    thaw_h5_close(file);
+  return status;
+}
+
+thaw_status thaw_h5_commit(thaw_h5 *file) {
+  if (!file->temporary) {
+    thaw_status status = thaw_fail(THAW_ERR_INTERNAL, "%s: was opened for reading, cannot be committed", file->path);
+    thaw_h5_close(file);
+    return status;
+  }
+  thaw_h5_drop_dataset(file);
+  thaw_status status = THAW_OK;
+  if (H5Fflush(file->file, H5F_SCOPE_GLOBAL) < 0) status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "write failed");
+  herr_t closed = H5Fclose(file->file);
+  file->file = H5I_INVALID_HID;
+  if (closed < 0 && status == THAW_OK) status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "close failed");
+  if (status == THAW_OK) {
+    status = thaw_file_commit(file->temporary, file->path);
+    thaw_free(file->temporary); /* renamed or already removed */
+    file->temporary = NULL;
+  }
+  thaw_h5_close(file);
+  return status;
+}
+
+void thaw_h5_close(thaw_h5 *file) {
+  if (!file) return;
+  thaw_h5_drop_dataset(file);
+  if (file->file >= 0) H5Fclose(file->file);
+  if (file->temporary) unlink(file->temporary);
+  H5Eclear2(H5E_DEFAULT);
+  thaw_free(file->temporary);
+  thaw_free(file->path);
+  thaw_free(file);
+}
+
+const char *thaw_h5_path(const thaw_h5 *file) {
+  return file->path;
+}

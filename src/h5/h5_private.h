@@ -1,0 +1,43 @@
+/* h5_private.h: what the files of this folder share. */
+#ifndef THAW_H5_PRIVATE_H
+#define THAW_H5_PRIVATE_H
+
+#include "thaw/h5.h"
+
+#include <hdf5.h>
+
+struct thaw_h5 {
+  hid_t file;
+  char *path;      /* as the caller named it */
+  char *temporary; /* where a created file is written; NULL for files opened for reading */
+  /* The dataset used last stays open: its chunk cache then serves the next rows. */
+  char *dataset_name;
+  hid_t dataset;
+};
+
+/* Records "path: object: what: HDF5's own innermost reason"; the object may be NULL. */
+thaw_status thaw_h5_fail(const thaw_h5 *file, thaw_status code, const char *object, const char *what);
+
+/* --- objects --- */
+/* Opens a group or dataset after checking that every link on the way is a hard link. The caller closes with H5Oclose.
+ */
+thaw_status thaw_h5_open_object(thaw_h5 *file, const char *object, hid_t *out) THAW_CHECKED;
+/* The same for a dataset, checked and kept open in `file`: the handle is borrowed until the next call. */
+thaw_status thaw_h5_open_dataset(thaw_h5 *file, const char *dataset, hid_t *out) THAW_CHECKED;
+void thaw_h5_drop_dataset(thaw_h5 *file);
+/* Fills `out` for an open dataset. */
+thaw_status thaw_h5_shape(const thaw_h5 *file, const char *name, hid_t dataset, thaw_h5_info *out) THAW_CHECKED;
+/* Refuses to write into a file opened for reading. */
+thaw_status thaw_h5_check_writable(const thaw_h5 *file, const char *object) THAW_CHECKED;
+/* A dataset access list whose chunk cache holds two chunks (at least 1 MiB, at most 64 MiB); H5Pclose it. */
+hid_t thaw_h5_access_list(size_t chunk_bytes);
+
+/* --- types --- */
+thaw_h5_type thaw_h5_classify(hid_t stored);
+/* A little-endian type for memory and file alike; the caller closes it. Not for strings. */
+hid_t thaw_h5_make_type(thaw_h5_type type);
+hid_t thaw_h5_make_string_type(size_t size_or_variable, H5T_cset_t characters);
+/* A fixed-length string of `size` bytes, padded with zeros or spaces, appended as text. */
+thaw_status thaw_h5_add_fixed(thaw_strings *out, const char *text, size_t size, H5T_str_t padding) THAW_CHECKED;
+
+#endif
