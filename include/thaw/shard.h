@@ -24,8 +24,8 @@ typedef struct thaw_dataset_info {
   int32_t bits;     /* 8 or 16 */
   double value_max; /* of the stored values, e.g. 255, 4095, 65535: maps to 255 for the network */
   thaw_label_kind label_kind;
-  int32_t label_width;  /* classes or targets; 1 for NONE */
-  thaw_strings classes; /* names; may be empty for targets */
+  int32_t label_width;  /* values per sample: 1 for CLASS and NONE, classes for MULTI, targets for TARGET */
+  thaw_strings classes; /* names, one per class for CLASS ("0", "1", ... where nothing tells them); else may be empty */
   char digest[65];      /* over the content digests of all shards in order */
 } thaw_dataset_info;
 
@@ -44,9 +44,8 @@ const char *thaw_catalog_shard(const thaw_catalog *catalog, int32_t shard, int64
 
 /* `count` consecutive samples from `first`: pixels [count][h][w][c] in the stored width (uint8_t or uint16_t). */
 thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) THAW_CHECKED;
-/* All labels as float, read once, then borrowed: CLASS [count] class indices (label_width is the number of classes, not
- * the stride), MULTI [count][label_width] 0, 1 or 255, TARGET [count][label_width], NONE [count] zeros. A class index
- * outside 0 .. label_width-1 is THAW_ERR_DATA naming shard and row. */
+/* All labels [count][label_width] as float (class index, 0/1/255 or target; zeros for NONE); read once, then borrowed.
+ * A class index outside 0 .. classes-1 is THAW_ERR_DATA naming shard and row. */
 thaw_status thaw_catalog_labels(thaw_catalog *catalog, const float **out) THAW_CHECKED;
 thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;

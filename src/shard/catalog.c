@@ -3,6 +3,7 @@
 #include "thaw/digest.h"
 #include "thaw/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { CATALOG_BYTES_LIMIT = 1 << 28 };
@@ -53,7 +54,6 @@ static thaw_status single_shard(thaw_catalog *catalog) {
   catalog->entry = entry;
   catalog->entries = catalog->entry_capacity = 1;
   catalog->info.label_kind = THAW_LABEL_NONE;
-  catalog->counting = true;
   entry->count = -1;
   entry->file = thaw_copy_text(thaw_path_name(catalog->path));
   entry->path = thaw_copy_text(catalog->path);
@@ -85,9 +85,21 @@ static thaw_status probe_shards(thaw_catalog *catalog) {
   for (size_t i = 0; i < catalog->entries; i++) {
     shard_handle handle;
     THAW_TRY(thaw_shard__open(&catalog->entry[i], &handle));
-    thaw_status status = thaw_shard__probe(&catalog->entry[i], &handle, catalog->counting, &catalog->info);
+    thaw_status status = thaw_shard__probe(&catalog->entry[i], &handle, &catalog->info, &catalog->classes);
     thaw_shard__close(&handle);
     THAW_TRY(status);
+  }
+  return THAW_OK;
+}
+
+/* Classes that nothing names are called by their numbers. */
+static thaw_status name_classes(thaw_catalog *catalog) {
+  thaw_dataset_info *info = &catalog->info;
+  if (info->label_kind != THAW_LABEL_CLASS) return THAW_OK;
+  for (int64_t i = (int64_t)info->classes.count; i < catalog->classes; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "%lld", (long long)i);
+    THAW_TRY(thaw_strings_add(&info->classes, name));
   }
   return THAW_OK;
 }
@@ -114,9 +126,9 @@ static thaw_status sum_up(thaw_catalog *catalog) {
     return thaw_fail(THAW_ERR_DATA, "%s: 'count' is %lld, the shards add up to %lld", catalog->path,
                      (long long)info->count, (long long)count);
   info->count = count;
-  if (info->label_kind != THAW_LABEL_TARGET && info->classes.count > (size_t)info->label_width)
-    return thaw_fail(THAW_ERR_DATA, "%s: %zu class names for %d classes", catalog->path, info->classes.count,
-                     (int)info->label_width);
+  if (info->label_kind == THAW_LABEL_MULTI && info->classes.count && info->classes.count != (size_t)info->label_width)
+    return thaw_fail(THAW_ERR_DATA, "%s: %zu class names, the labels have %d columns", catalog->path,
+                     info->classes.count, (int)info->label_width);
   return THAW_OK;
 }
 
@@ -135,6 +147,7 @@ static thaw_status open_into(thaw_catalog *catalog, const char *path) {
   else
     THAW_TRY(read_catalog(catalog));
   if (!catalog->told) THAW_TRY(probe_shards(catalog));
+  THAW_TRY(name_classes(catalog));
   return sum_up(catalog);
 }
 
@@ -231,7 +244,7 @@ thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t co
 
 static thaw_status read_labels(thaw_catalog *catalog, float *labels) {
   int64_t first = 0;
-  const int64_t width = catalog->info.label_kind == THAW_LABEL_CLASS ? 1 : catalog->info.label_width;
+  const int64_t width = catalog->info.label_width;
   while (first < catalog->info.count) {
     stretch part;
     THAW_TRY(next_stretch(catalog, first, catalog->info.count - first, &part));
@@ -244,8 +257,7 @@ static thaw_status read_labels(thaw_catalog *catalog, float *labels) {
 thaw_status thaw_catalog_labels(thaw_catalog *catalog, const float **out) {
   const thaw_dataset_info *info = &catalog->info;
   if (!catalog->labels) {
-    const size_t width = info->label_kind == THAW_LABEL_CLASS ? 1 : (size_t)info->label_width;
-    float *labels = thaw_new((size_t)info->count, width * sizeof *labels);
+    float *labels = thaw_new((size_t)info->count, (size_t)info->label_width * sizeof *labels);
     if (!labels) return THAW_ERR_MEMORY;
     thaw_status status = read_labels(catalog, labels);
     if (status != THAW_OK) {

@@ -37,7 +37,7 @@ thaw_status thaw_catalog_write(const char *path, const thaw_dataset_info *info, 
                 (int)info->w, (int)info->c, (int)info->bits, info->value_max);
   thaw_text_add(&text, "label: {kind: %s, width: %d}\n", thaw_shard__kinds[info->label_kind], (int)info->label_width);
   add_classes(&text, &info->classes);
-  if (histogram) add_histogram(&text, histogram, info->label_width);
+  if (histogram) add_histogram(&text, histogram, (int32_t)info->classes.count);
   add_shards(&text, shards, count);
   thaw_status status = text.failed ? THAW_ERR_MEMORY : thaw_file_write(path, text.data, text.length);
   thaw_text_clear(&text);

@@ -119,9 +119,12 @@ static thaw_status parse_label(const place *root, thaw_catalog *catalog, bool *t
   return parse_kind(&at, catalog, told);
 }
 
-static thaw_status parse_classes(const place *root, thaw_dataset_info *info) {
+/* A list of names, or a number of classes without names. */
+static thaw_status parse_classes(const place *root, thaw_catalog *catalog) {
+  thaw_dataset_info *info = &catalog->info;
   const thaw_yaml *list = thaw_yaml_get(root->map, "classes");
   if (!list) return THAW_OK;
+  if (list->kind == THAW_YAML_SCALAR) return get_int(root, "classes", 1, 1000000, &catalog->classes);
   if (list->kind != THAW_YAML_LIST)
     return thaw_fail(THAW_ERR_DATA, "%s:%d: 'classes' must be a list of names", root->path, (int)list->line);
   for (const thaw_yaml *node = list->child; node; node = node->next) {
@@ -129,10 +132,9 @@ static thaw_status parse_classes(const place *root, thaw_dataset_info *info) {
       return thaw_fail(THAW_ERR_DATA, "%s:%d: a class name must be one value", root->path, (int)node->line);
     THAW_TRY(thaw_strings_add(&info->classes, node->value));
   }
-  if (info->label_width && info->label_kind != THAW_LABEL_TARGET && (size_t)info->label_width != info->classes.count)
+  if (info->label_kind == THAW_LABEL_MULTI && info->label_width && (size_t)info->label_width != info->classes.count)
     return thaw_fail(THAW_ERR_DATA, "%s:%d: %zu class names, 'label' says %d", root->path, (int)list->line,
                      info->classes.count, (int)info->label_width);
-  if (info->label_width == 0 && info->classes.count) info->label_width = (int32_t)info->classes.count;
   return THAW_OK;
 }
 
@@ -211,9 +213,10 @@ static thaw_status check_format(const place *root) {
 
 /* Decides whether the shards have to be opened to learn the rest. */
 static void settle(thaw_catalog *catalog, bool kind_told) {
-  const thaw_dataset_info *info = &catalog->info;
-  catalog->counting = info->label_width == 0 && info->classes.count == 0;
+  thaw_dataset_info *info = &catalog->info;
+  if (kind_told && (info->label_kind == THAW_LABEL_CLASS || info->label_kind == THAW_LABEL_NONE)) info->label_width = 1;
   catalog->told = kind_told && info->h > 0 && info->label_width > 0;
+  if (info->label_kind == THAW_LABEL_CLASS && !info->classes.count) catalog->told = false;
   for (size_t i = 0; i < catalog->entries; i++) {
     shard_entry *entry = &catalog->entry[i];
     if (entry->count < 0 || !entry->digest[0]) catalog->told = false;
@@ -232,7 +235,7 @@ static thaw_status parse_root(const place *root, thaw_catalog *catalog) {
   THAW_TRY(get_int(root, "count", 1, INT64_C(1) << 40, &catalog->info.count));
   THAW_TRY(parse_image(root, &catalog->info));
   THAW_TRY(parse_label(root, catalog, &kind_told));
-  THAW_TRY(parse_classes(root, &catalog->info));
+  THAW_TRY(parse_classes(root, catalog));
   THAW_TRY(parse_shards(root, catalog));
   settle(catalog, kind_told);
   return THAW_OK;

@@ -126,7 +126,7 @@ static thaw_status probe_attributes(shard_entry *entry, shard_handle *handle, th
 }
 
 /* The largest class index + 1 becomes the number of classes where nothing else tells it. */
-static thaw_status count_classes(const shard_entry *entry, shard_handle *handle, int64_t rows, int32_t *width) {
+static thaw_status count_classes(const shard_entry *entry, shard_handle *handle, int64_t rows, int64_t *classes) {
   int32_t *label = thaw_new((size_t)rows, sizeof *label);
   if (!label) return THAW_ERR_MEMORY;
   thaw_status status = thaw_h5_read_rows(handle->labels, entry->labels, THAW_H5_I32, 0, rows, label);
@@ -134,15 +134,15 @@ static thaw_status count_classes(const shard_entry *entry, shard_handle *handle,
     if (label[i] < 0 || label[i] >= WIDTH_LIMIT)
       status = thaw_fail(THAW_ERR_DATA, "%s: %s row %lld: class index %d", labels_file(entry), entry->labels,
                          (long long)i, (int)label[i]);
-    else if (label[i] >= *width)
-      *width = label[i] + 1;
+    else if (label[i] >= *classes)
+      *classes = label[i] + 1;
   }
   thaw_free(label);
   return status;
 }
 
-static thaw_status probe_labels(const shard_entry *entry, shard_handle *handle, int64_t rows, bool counting,
-                                thaw_dataset_info *info) {
+static thaw_status probe_labels(const shard_entry *entry, shard_handle *handle, int64_t rows, thaw_dataset_info *info,
+                                int64_t *classes) {
   thaw_h5_info found;
   int64_t width = 1;
   THAW_TRY(describe_labels(entry, handle, rows, &found, &width));
@@ -152,21 +152,21 @@ static thaw_status probe_labels(const shard_entry *entry, shard_handle *handle, 
       return thaw_fail(THAW_ERR_DATA, "%s: %s is %s with %lld values per row; multi-label data is uint8",
                        labels_file(entry), entry->labels, thaw_h5_type_name(found.type), (long long)width);
   }
-  if (info->label_kind == THAW_LABEL_CLASS && counting) return count_classes(entry, handle, rows, &info->label_width);
   if (info->label_width == 0) info->label_width = (int32_t)width;
-  return THAW_OK;
+  if (info->label_kind != THAW_LABEL_CLASS || info->classes.count) return THAW_OK;
+  return count_classes(entry, handle, rows, classes);
 }
 
-static thaw_status probe_foreign(shard_entry *entry, shard_handle *handle, int64_t rows, bool counting,
-                                 thaw_dataset_info *info) {
+static thaw_status probe_foreign(shard_entry *entry, shard_handle *handle, int64_t rows, thaw_dataset_info *info,
+                                 int64_t *classes) {
   if (info->value_max <= 0) info->value_max = info->bits == 16 ? 65535 : 255;
-  if (entry->labels) THAW_TRY(probe_labels(entry, handle, rows, counting, info));
+  if (entry->labels) THAW_TRY(probe_labels(entry, handle, rows, info, classes));
   if (!entry->labels && info->label_width == 0) info->label_width = 1;
   if (!entry->digest[0]) THAW_TRY(thaw_shard__identity(entry, entry->digest));
   return THAW_OK;
 }
 
-thaw_status thaw_shard__probe(shard_entry *entry, shard_handle *handle, bool counting, thaw_dataset_info *info) {
+thaw_status thaw_shard__probe(shard_entry *entry, shard_handle *handle, thaw_dataset_info *info, int64_t *classes) {
   thaw_h5_info images;
   THAW_TRY(describe_images(entry, handle, &images));
   if (entry->count < 0) entry->count = images.dim[0];
@@ -176,7 +176,7 @@ thaw_status thaw_shard__probe(shard_entry *entry, shard_handle *handle, bool cou
     info->c = (int32_t)images.dim[3];
     info->bits = images.type == THAW_H5_U16 ? 16 : 8;
   }
-  if (entry->foreign) return probe_foreign(entry, handle, images.dim[0], counting, info);
+  if (entry->foreign) return probe_foreign(entry, handle, images.dim[0], info, classes);
   return probe_attributes(entry, handle, info);
 }
 
@@ -200,10 +200,9 @@ static thaw_status check_labels(const shard_entry *entry, shard_handle *handle, 
   if (info->label_kind == THAW_LABEL_NONE) return THAW_OK;
   if (!entry->labels) return thaw_fail(THAW_ERR_DATA, "%s: has no labels, the catalogue says there are", entry->path);
   THAW_TRY(describe_labels(entry, handle, entry->count, &found, &width));
-  const int64_t expected = info->label_kind == THAW_LABEL_CLASS ? 1 : info->label_width;
-  if (width != expected)
-    return thaw_fail(THAW_ERR_DATA, "%s: %s has %lld values per row, expected %lld", labels_file(entry), entry->labels,
-                     (long long)width, (long long)expected);
+  if (width != info->label_width)
+    return thaw_fail(THAW_ERR_DATA, "%s: %s has %lld values per row, expected %d", labels_file(entry), entry->labels,
+                     (long long)width, (int)info->label_width);
   if (info->label_kind != THAW_LABEL_TARGET && is_float(found.type))
     return thaw_fail(THAW_ERR_DATA, "%s: %s holds %s, expected integers", labels_file(entry), entry->labels,
                      thaw_h5_type_name(found.type));
@@ -220,8 +219,8 @@ static thaw_status check_attributes(const shard_entry *entry, shard_handle *hand
     return thaw_fail(THAW_ERR_DATA, "%s: largest value %g, the catalogue says %g", entry->path, value_max,
                      info->value_max);
   if (width != info->label_width)
-    return thaw_fail(THAW_ERR_DATA, "%s: %lld classes or targets, the catalogue says %d", entry->path, (long long)width,
-                     (int)info->label_width);
+    return thaw_fail(THAW_ERR_DATA, "%s: %lld label values per image, the catalogue says %d", entry->path,
+                     (long long)width, (int)info->label_width);
   return THAW_OK;
 }
 
@@ -255,9 +254,9 @@ static thaw_status class_labels(const shard_entry *entry, shard_handle *handle, 
   if (!label) return THAW_ERR_MEMORY;
   thaw_status status = thaw_h5_read_rows(handle->labels, entry->labels, THAW_H5_I32, first, rows, label);
   for (int64_t i = 0; status == THAW_OK && i < rows; i++) {
-    if (label[i] < 0 || label[i] >= info->label_width)
-      status = thaw_fail(THAW_ERR_DATA, "%s: %s row %lld: class index %d, there are %d classes", labels_file(entry),
-                         entry->labels, (long long)(first + i), (int)label[i], (int)info->label_width);
+    if (label[i] < 0 || (size_t)label[i] >= info->classes.count)
+      status = thaw_fail(THAW_ERR_DATA, "%s: %s row %lld: class index %d, there are %zu classes", labels_file(entry),
+                         entry->labels, (long long)(first + i), (int)label[i], info->classes.count);
     out[i] = (float)label[i];
   }
   thaw_free(label);

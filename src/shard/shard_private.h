@@ -35,9 +35,9 @@ struct thaw_catalog {
   size_t entries, entry_capacity;
   shard_handle handle[SHARD_OPEN_LIMIT];
   uint64_t clock;
-  bool counting; /* the number of classes is not told and has to be counted */
-  bool told;     /* nothing has to be found by opening the shards */
-  float *labels; /* NULL until asked for */
+  int64_t classes; /* a number of classes without names; 0: not told */
+  bool told;       /* nothing has to be found by opening the shards */
+  float *labels;   /* NULL until asked for */
 };
 
 extern const char *const thaw_shard__kinds[4]; /* by thaw_label_kind */
@@ -49,10 +49,10 @@ void thaw_shard__clear_entry(shard_entry *entry);
 /* shard_file.c */
 thaw_status thaw_shard__open(const shard_entry *entry, shard_handle *out) THAW_CHECKED;
 void thaw_shard__close(shard_handle *handle);
-/* Fills from the file what the catalogue did not tell (h 0, label_kind NONE, count -1, digest ""). With `counting` the
- * number of classes is the largest class index + 1. */
-thaw_status thaw_shard__probe(shard_entry *entry, shard_handle *handle, bool counting,
-                              thaw_dataset_info *info) THAW_CHECKED;
+/* Fills from the file what the catalogue did not tell (h 0, label_kind NONE, count -1, digest ""). Where no class names
+ * are known, *classes is raised to the largest class index + 1. */
+thaw_status thaw_shard__probe(shard_entry *entry, shard_handle *handle, thaw_dataset_info *info,
+                              int64_t *classes) THAW_CHECKED;
 /* The file agrees with the catalogue. */
 thaw_status thaw_shard__check(const shard_entry *entry, shard_handle *handle,
                               const thaw_dataset_info *info) THAW_CHECKED;
