@@ -57,4 +57,25 @@ thaw_status thaw_evaluate(thaw_comm *comm, const thaw_evaluate_desc *desc, thaw_
 void thaw_evaluation_table(const thaw_evaluation *evaluation, const thaw_strings *classes, thaw_text *out);
 void thaw_wilson_interval(int64_t hits, int64_t count, double *low, double *high);
 
+/* ------------------------------------------------------------------ predictions straight from image files */
+typedef struct thaw_predict_desc {
+  const thaw_strings *paths; /* image files, the same list on every rank */
+  const thaw_input *input;   /* what the network wants; images of any size are resized to it */
+  thaw_plan *plan;           /* NULL when the cut is the input itself */
+  thaw_live *live;
+  size_t floats;          /* of the cut, per sample */
+  int32_t outputs, batch; /* images per plan run */
+} thaw_predict_desc;
+typedef struct thaw_predictions { /* filled on rank 0 only */
+  int64_t count, failed;
+  float *y;           /* [count][outputs]; zeros for a file that could not be read */
+  thaw_strings error; /* "" or the reason, one per file */
+} thaw_predictions;
+/* [collective] Each rank takes a contiguous run of files. A broken file is recorded, not fatal. */
+thaw_status thaw_predict_files(thaw_comm *comm, const thaw_predict_desc *desc, thaw_log *log,
+                               thaw_predictions *out) THAW_CHECKED;
+void thaw_predictions_clear(thaw_predictions *predictions);
+/* [collective] The PNG and JPEG files below `path` (a folder, or one file), sorted; the list is that of rank 0. */
+thaw_status thaw_image_files(thaw_comm *comm, const char *path, thaw_strings *out) THAW_CHECKED;
+
 #endif
