@@ -75,6 +75,7 @@ typedef struct predictor {
   int64_t first, count;
   float *input, *features, *y;
   uint64_t *sample;
+  bool *broken;    /* [batch] */
   thaw_text error; /* zero-separated reasons of this rank's files */
 } predictor;
 
@@ -83,6 +84,7 @@ static void predictor_clear(predictor *p) {
   thaw_free(p->features);
   thaw_free(p->y);
   thaw_free(p->sample);
+  thaw_free(p->broken);
   thaw_text_clear(&p->error);
 }
 
@@ -100,7 +102,8 @@ static thaw_status predictor_create(predictor *p, const thaw_predict_desc *desc,
   p->features = thaw_new(batch * desc->floats, sizeof *p->features);
   p->y = thaw_new((size_t)p->count * (size_t)desc->outputs, sizeof *p->y);
   p->sample = thaw_new(batch, sizeof *p->sample);
-  return p->input && p->features && p->y && p->sample ? THAW_OK : THAW_ERR_MEMORY;
+  p->broken = thaw_new(batch, sizeof *p->broken);
+  return p->input && p->features && p->y && p->sample && p->broken ? THAW_OK : THAW_ERR_MEMORY;
 }
 
 /* One file -> network input. The same path as a shard's pixels take: 8 or 16 bits, then thaw_input_make. */
@@ -132,7 +135,8 @@ static thaw_status predict_batch(predictor *p, int64_t at, int32_t rows) {
     p->sample[r] = (uint64_t)(at + r);
     thaw_status status = load(d->input, d->paths->item[at + r], at + r, row);
     if (status == THAW_ERR_MEMORY) return status;
-    if (status != THAW_OK) memset(row, 0, floats * sizeof *row);
+    p->broken[r] = status != THAW_OK;
+    if (p->broken[r]) memset(row, 0, floats * sizeof *row);
     const char *reason = status == THAW_OK ? "" : thaw_message();
     thaw_text_add_bytes(&p->error, reason, strlen(reason) + 1);
   }
@@ -146,7 +150,11 @@ static thaw_status predict_batch(predictor *p, int64_t at, int32_t rows) {
                       .batch = rows};
   const float *y;
   THAW_TRY(thaw_live_forward(d->live, &share, NULL, &y));
-  memcpy(p->y + (size_t)(at - p->first) * (size_t)d->outputs, y, (size_t)rows * (size_t)d->outputs * sizeof *y);
+  size_t width = (size_t)d->outputs;
+  float *out = p->y + (size_t)(at - p->first) * width;
+  memcpy(out, y, (size_t)rows * width * sizeof *y);
+  for (int32_t r = 0; r < rows; r++)
+    if (p->broken[r]) memset(out + (size_t)r * width, 0, width * sizeof *out);
   return THAW_OK;
 }
 
