@@ -58,8 +58,8 @@ void thaw_shared_destroy(thaw_shared *shared);                     /* [collectiv
 
 /* ------------------------------------------------------------------ exact sums of doubles
  * For losses, metrics and batch-norm statistics: each term is rounded once to a multiple of 2^-60, and the 128-bit
- * integers are added, so the result does not depend on order or ranks. |term| < 2^50, fewer than 2^17 terms per rank
- * sum of a call are always safe. */
+ * integers are added, so the result does not depend on order or ranks. |term| < 2^50 and |sum| < 2^75 are safe for any
+ * number of terms and up to 2^26 ranks. */
 typedef struct thaw_wide {
   int64_t limb[3]; /* value = limb[0] * 2^-60 + limb[1] * 2^-24 + limb[2] * 2^12, limbs added independently */
 } thaw_wide;
@@ -80,13 +80,13 @@ thaw_status thaw_wide_reduce(thaw_comm *comm, thaw_wide *sums, size_t count, int
  *     } while (verdict == THAW_EXACT_AGAIN);                     // scale was too small or too coarse: recompute
  *
  * Each slice gradient is rounded once to a multiple of a power of two chosen per tensor and added as int64:
- * associative, so any number of ranks in any order gives the same bits. The scale comes from the reduced gradient of
- * the step before (the same on every rank) with headroom; a slice that exceeds it makes every rank repeat the step with
- * a wider scale, and a first step with a scale that proves too coarse is repeated with a finer one. The scales are part
- * of the checkpoint (get/set_exponents). src/comm/README.md argues why int64 cannot overflow. */
+ * associative, so any number of ranks in any order gives the same bits. The scale is predicted from the reduced sums of
+ * the step before (the same on every rank) with 2^11 of headroom; a slice that exceeds it, or a tensor that the scale
+ * would represent with less than 24 bits, makes every rank repeat the step with the scale that then fits. The
+ * predictions are part of the checkpoint (get/set_exponents). src/comm/README.md argues why int64 cannot overflow. */
 typedef struct thaw_exact thaw_exact;
 typedef enum thaw_verdict { THAW_EXACT_DONE, THAW_EXACT_AGAIN, THAW_EXACT_NOT_FINITE } thaw_verdict;
-enum { THAW_EXACT_FLAGS = 4 };
+enum { THAW_EXACT_FLAGS = 4, THAW_EXACT_UNKNOWN = INT32_MIN };
 
 thaw_status thaw_exact_create(const size_t *tensor_size, size_t tensors, thaw_exact **out) THAW_CHECKED; /* [local] */
 void thaw_exact_destroy(thaw_exact *exact);                                                              /* [local] */
@@ -94,10 +94,13 @@ void thaw_exact_begin(thaw_exact *exact, int64_t global_slices);                
 /* [local] Adds gradient[tensor_size[tensor]] of one slice; not finite or too large is remembered, not fatal. */
 void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice);
 /* [local] For kernels that quantise in registers: the accumulator of `tensor` and the factor a term is multiplied by
- * before rounding to nearest; |rounded| must stay below thaw_exact_limit(), else call thaw_exact_overflow(). */
+ * before rounding to nearest; |rounded| must stay below thaw_exact_limit(), else call thaw_exact_overflow(). NULL when
+ * there is no prediction yet: use thaw_exact_add. */
 int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out);
 int64_t thaw_exact_limit(const thaw_exact *exact);
-void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, bool not_finite);
+/* [local] `largest`: the largest |term| of the slice when it is known, infinity or NaN when not finite. The sums of the
+ * tensor are discarded; the step will be repeated. */
+void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, float largest);
 /* [collective] `flags` (each 0..2^40, summed over ranks in the same message: stop requested, local failure, ...). After
  * THAW_EXACT_DONE the sums are read with thaw_exact_get. After NOT_FINITE, *tensor_out and *slice_out name the first
  * offender (lowest tensor, then lowest slice), the same on every rank. */
@@ -105,7 +108,8 @@ thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[
                               thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) THAW_CHECKED;
 /* [local] out[tensor_size] = float(factor * sum), one rounding to double and one to float per element. */
 void thaw_exact_get(const thaw_exact *exact, size_t tensor, double factor, float *out);
-/* [local] One int32 per tensor, for checkpoints. */
+/* [local] One int32 per tensor, for checkpoints: floor(log2) of the sum over slices of the slice's largest |term|;
+ * THAW_EXACT_UNKNOWN before the first step. */
 void thaw_exact_get_exponents(const thaw_exact *exact, int32_t *out);
 void thaw_exact_set_exponents(thaw_exact *exact, const int32_t *exponents);
 /* [local] Bytes that one reduce sends. */

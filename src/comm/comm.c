@@ -1,0 +1,110 @@
+/* Start and end of MPI, and agreement on errors. */
+#include "comm/comm_private.h"
+#include "thaw/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+thaw_status comm_check(thaw_comm *comm, int code, const char *call) {
+  if (code == MPI_SUCCESS) return THAW_OK;
+  char text[MPI_MAX_ERROR_STRING] = "unknown error";
+  int length;
+  MPI_Error_string(code, text, &length);
+  if (comm) comm->broken = true;
+  return thaw_fail(THAW_ERR_RUN, "%s failed: %s", call, text);
+}
+
+static thaw_status describe(thaw_comm *comm) {
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  THAW_TRY(comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup"));
+  MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(comm->world, &comm->rank);
+  MPI_Comm_size(comm->world, &comm->size);
+  THAW_TRY(comm_check(comm,
+                      MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
+                      "MPI_Comm_split_type"));
+  MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN);
+  MPI_Comm_rank(comm->node, &comm->node_rank);
+  MPI_Comm_size(comm->node, &comm->node_size);
+  if (gethostname(comm->host, sizeof comm->host - 1) != 0) snprintf(comm->host, sizeof comm->host, "unknown");
+  return THAW_OK;
+}
+
+thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) {
+  thaw_comm *comm = thaw_new(1, sizeof *comm);
+  if (!comm) return THAW_ERR_MEMORY;
+  comm->world = comm->node = MPI_COMM_NULL;
+  int provided = MPI_THREAD_SINGLE;
+  /* The prefetch thread computes while the main thread communicates: MPI is called from the main thread only. */
+  thaw_status status = comm_check(comm, MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  if (status == THAW_OK && provided < MPI_THREAD_FUNNELED)
+    status = thaw_fail(THAW_ERR_RUN, "this MPI library does not support MPI_THREAD_FUNNELED");
+  if (status == THAW_OK) status = describe(comm);
+  if (status == THAW_OK)
+    *out = comm;
+  else
+    thaw_free(comm);
+  return status;
+}
+
+void thaw_comm_destroy(thaw_comm *comm) {
+  if (!comm) return;
+  if (comm->broken) thaw_comm_abort(comm, thaw_exit_code(THAW_ERR_RUN));
+  MPI_Comm_free(&comm->node);
+  MPI_Comm_free(&comm->world);
+  MPI_Finalize();
+  thaw_free(comm);
+}
+
+void thaw_comm_abort(thaw_comm *comm, int code) {
+  MPI_Abort(comm ? comm->world : MPI_COMM_WORLD, code);
+  _exit(code); /* MPI_Abort is allowed to return */
+}
+
+int thaw_comm_rank(const thaw_comm *comm) {
+  return comm->rank;
+}
+
+int thaw_comm_size(const thaw_comm *comm) {
+  return comm->size;
+}
+
+const char *thaw_comm_host(const thaw_comm *comm) {
+  return comm->host;
+}
+
+/* [collective] The failing rank's message becomes everybody's. */
+static thaw_status share_failure(thaw_comm *comm, int from, thaw_status code) {
+  enum { SIZE = 2048 };
+  char text[SIZE] = "";
+  if (comm->rank == from) snprintf(text, sizeof text, "rank %d (%s): %s", from, comm->host, thaw_message());
+  THAW_TRY(comm_check(comm, MPI_Bcast(text, SIZE, MPI_CHAR, from, comm->world), "MPI_Bcast"));
+  text[SIZE - 1] = 0;
+  return thaw_fail(code, "%s", text);
+}
+
+thaw_status thaw_agree(thaw_comm *comm, thaw_status mine) {
+  if (comm->broken) return mine == THAW_OK ? thaw_fail(THAW_ERR_RUN, "communication has failed before") : mine;
+  if (comm->size == 1) return mine;
+  struct {
+    int code, rank;
+  } in = {(int)mine, comm->rank}, worst = {0, 0};
+  /* MPI_MAXLOC takes the lowest rank among equals. */
+  THAW_TRY(comm_check(comm, MPI_Allreduce(&in, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->world), "MPI_Allreduce"));
+  return worst.code == THAW_OK ? THAW_OK : share_failure(comm, worst.rank, (thaw_status)worst.code);
+}
+
+thaw_status thaw_agree_same(thaw_comm *comm, const char *what, const char *text) {
+  char host[COMM_HOST], *first = (char *)(uintptr_t)text;
+  size_t size = strlen(text);
+  memcpy(host, comm->host, sizeof host);
+  THAW_TRY(thaw_comm_broadcast(comm, 0, host, sizeof host));
+  THAW_TRY(thaw_comm_broadcast_new(comm, 0, &first, &size));
+  thaw_status status = THAW_OK;
+  if (strcmp(first, text) != 0)
+    status = thaw_fail(THAW_ERR_RUN, "%s is '%.200s' here, but '%.200s' on rank 0 (%s)", what, text, first, host);
+  if (first != text) thaw_free(first);
+  return thaw_agree(comm, status);
+}

@@ -1,0 +1,28 @@
+/* What the files of this folder share. The only header of the project that includes mpi.h. */
+#ifndef COMM_PRIVATE_H
+#define COMM_PRIVATE_H
+
+#include "thaw/comm.h"
+
+#include <mpi.h>
+
+enum { COMM_HOST = 128 };
+
+struct thaw_comm {
+  MPI_Comm world; /* private duplicate of MPI_COMM_WORLD, errors returned */
+  MPI_Comm node;  /* the ranks that share memory with this one */
+  int rank, size, node_rank, node_size;
+  bool broken; /* an MPI call failed: no further agreement is possible */
+  char host[COMM_HOST];
+};
+
+/* One message carries at most this many elements, because MPI counts are int. */
+#define COMM_CHUNK ((size_t)1 << 27)
+
+/* [local] THAW_OK, or THAW_ERR_RUN naming the call when `code` is an MPI error; the communicator is then broken. */
+thaw_status comm_check(thaw_comm *comm, int code, const char *call);
+
+/* [collective] In place over all ranks, any count. */
+thaw_status comm_allreduce(thaw_comm *comm, void *values, size_t count, size_t size, MPI_Datatype type, MPI_Op op);
+
+#endif

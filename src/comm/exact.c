@@ -1,0 +1,253 @@
+/* Exact sums of gradients. src/comm/README.md has the argument; the numbers here are its constants. */
+#include "comm/comm_private.h"
+#include "comm/exact_private.h"
+#include "thaw/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+  MOST_BITS = 51, /* |term| < 2^51, so that rounding by the 1.5 * 2^52 trick is exact */
+  SUM_BITS = 62,  /* |sum of all terms| <= 2^62 */
+  HEADROOM = 11,  /* a predicted slice maximum lies 2^11 below the limit */
+  FINE_BITS = 24, /* a slice maximum below 2^24 keeps less than a float's precision */
+  PADDING = 8     /* tensors start at multiples of 64 bytes */
+};
+static const uint32_t infinity_bits = 0x7f800000u;
+
+/* What is summed over ranks beside the terms, per tensor: numbers of slices, and the sum of the slices' maxima. */
+typedef struct tensor_info {
+  int64_t not_finite, overflow, coarse, fine, largest;
+} tensor_info;
+enum { INFO_WORDS = sizeof(tensor_info) / sizeof(int64_t) };
+
+struct thaw_exact {
+  size_t tensors, words; /* words: of the whole message */
+  size_t *size, *offset; /* per tensor; offset in the message */
+  int32_t *predicted;    /* floor(log2(sum over slices of the slice's largest |term|)) or THAW_EXACT_UNKNOWN */
+  int32_t *exponent;     /* terms are multiplied by 2^exponent in this attempt */
+  uint32_t *largest;     /* bits of the largest finite |term| seen here in this attempt */
+  int64_t *bad_slice;    /* lowest slice of this rank that was not finite, or -1 */
+  int64_t *message;      /* flags, infos, sums */
+  tensor_info *info;     /* inside message */
+  int64_t slices;        /* in the global step */
+  int32_t limit_bits;
+  const exact_loops *loops;
+};
+
+static size_t padded(size_t words) {
+  return (words + PADDING - 1) / PADDING * PADDING;
+}
+
+static int64_t *sums_of(const thaw_exact *exact, size_t tensor) {
+  return exact->message + exact->offset[tensor];
+}
+
+static thaw_status allocate(thaw_exact *x, const size_t *tensor_size, size_t tensors) {
+  x->size = thaw_new(tensors, sizeof *x->size);
+  x->offset = thaw_new(tensors, sizeof *x->offset);
+  x->predicted = thaw_new(tensors, sizeof *x->predicted);
+  x->exponent = thaw_new(tensors, sizeof *x->exponent);
+  x->largest = thaw_new(tensors, sizeof *x->largest);
+  x->bad_slice = thaw_new(tensors, sizeof *x->bad_slice);
+  if (!x->size || !x->offset || !x->predicted || !x->exponent || !x->largest || !x->bad_slice) return THAW_ERR_MEMORY;
+  x->words = padded(THAW_EXACT_FLAGS + tensors * INFO_WORDS);
+  for (size_t t = 0; t < tensors; t++) {
+    x->size[t] = tensor_size[t];
+    x->offset[t] = x->words;
+    x->words += padded(tensor_size[t]);
+    x->predicted[t] = THAW_EXACT_UNKNOWN;
+  }
+  x->message = thaw_new(x->words, sizeof *x->message);
+  if (!x->message) return THAW_ERR_MEMORY;
+  x->info = (tensor_info *)(x->message + THAW_EXACT_FLAGS);
+  return THAW_OK;
+}
+
+thaw_status thaw_exact_create(const size_t *tensor_size, size_t tensors, thaw_exact **out) {
+  thaw_exact *exact = thaw_new(1, sizeof *exact);
+  if (!exact) return THAW_ERR_MEMORY;
+  exact->tensors = tensors;
+  exact->loops = exact_loops_select();
+  thaw_status status = allocate(exact, tensor_size, tensors);
+  if (status == THAW_OK)
+    *out = exact;
+  else
+    thaw_exact_destroy(exact);
+  return status;
+}
+
+void thaw_exact_destroy(thaw_exact *exact) {
+  if (!exact) return;
+  thaw_free(exact->size);
+  thaw_free(exact->offset);
+  thaw_free(exact->predicted);
+  thaw_free(exact->exponent);
+  thaw_free(exact->largest);
+  thaw_free(exact->bad_slice);
+  thaw_free(exact->message);
+  thaw_free(exact);
+}
+
+static int32_t log2_floor(int64_t value) {
+  return 63 - __builtin_clzll((unsigned long long)value);
+}
+
+/* The sum over slices of the slices' maxima is below 2^(predicted+1), so the mean maximum is below
+ * 2^(predicted+1) / slices. It is put HEADROOM bits below the limit. */
+static int32_t exponent_for(const thaw_exact *exact, int32_t predicted) {
+  return exact->limit_bits - HEADROOM - (predicted + 1 - log2_floor(exact->slices));
+}
+
+void thaw_exact_begin(thaw_exact *exact, int64_t global_slices) {
+  exact->slices = global_slices > 0 ? global_slices : 1;
+  int32_t bits = exact->slices > 1 ? log2_floor(exact->slices - 1) + 1 : 0; /* ceil(log2) */
+  exact->limit_bits = SUM_BITS - bits < MOST_BITS ? SUM_BITS - bits : MOST_BITS;
+  for (size_t t = 0; t < exact->tensors; t++) {
+    if (exact->predicted[t] != THAW_EXACT_UNKNOWN) exact->exponent[t] = exponent_for(exact, exact->predicted[t]);
+    exact->largest[t] = 0;
+    exact->bad_slice[t] = -1;
+  }
+  memset(exact->message, 0, exact->words * sizeof *exact->message);
+}
+
+static void note_not_finite(thaw_exact *exact, size_t tensor, int64_t slice) {
+  exact->info[tensor].not_finite++;
+  if (exact->bad_slice[tensor] < 0 || slice < exact->bad_slice[tensor]) exact->bad_slice[tensor] = slice;
+}
+
+/* Counts the slice; returns true when its terms may be added. */
+static bool classify(thaw_exact *exact, size_t tensor, int64_t slice, uint32_t bits) {
+  tensor_info *info = &exact->info[tensor];
+  if (bits >= infinity_bits) {
+    note_not_finite(exact, tensor, slice);
+    return false;
+  }
+  if (bits == 0) return false;
+  if (bits > exact->largest[tensor]) exact->largest[tensor] = bits;
+  if (exact->predicted[tensor] == THAW_EXACT_UNKNOWN) {
+    info->coarse++;
+    return false;
+  }
+  float largest;
+  memcpy(&largest, &bits, sizeof largest);
+  double scaled = ldexp((double)largest, exact->exponent[tensor]);
+  if (!(scaled < (double)((INT64_C(1) << exact->limit_bits) - 1))) { /* its rounding stays below the limit too */
+    info->overflow++;
+    return false;
+  }
+  int64_t rounded = llrint(scaled);
+  info->largest += rounded;
+  if (rounded >> FINE_BITS)
+    info->fine++;
+  else
+    info->coarse++;
+  return true;
+}
+
+void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice) {
+  size_t count = exact->size[tensor];
+  if (!classify(exact, tensor, slice, exact->loops->largest(gradient, count))) return;
+  exact->loops->add(gradient, count, ldexp(1.0, exact->exponent[tensor]), sums_of(exact, tensor));
+}
+
+int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out) {
+  if (exact->predicted[tensor] == THAW_EXACT_UNKNOWN) return NULL;
+  *factor_out = ldexp(1.0, exact->exponent[tensor]);
+  return sums_of(exact, tensor);
+}
+
+int64_t thaw_exact_limit(const thaw_exact *exact) {
+  return INT64_C(1) << exact->limit_bits;
+}
+
+void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, float largest) {
+  memset(sums_of(exact, tensor), 0, exact->size[tensor] * sizeof(int64_t));
+  uint32_t bits;
+  memcpy(&bits, &largest, sizeof bits);
+  bits &= 0x7fffffffu;
+  if (bits >= infinity_bits) {
+    note_not_finite(exact, tensor, slice);
+    return;
+  }
+  exact->info[tensor].overflow++;
+  if (bits > exact->largest[tensor]) exact->largest[tensor] = bits;
+}
+
+/* [collective] The lowest tensor and slice that was not finite on any rank: MIN as the MAX of negatives. */
+static thaw_status find_offender(const thaw_exact *exact, thaw_comm *comm, size_t *tensor_out, int64_t *slice_out) {
+  int64_t worst[2] = {INT64_MIN, INT64_MIN};
+  size_t tensor = 0;
+  while (tensor < exact->tensors && exact->info[tensor].not_finite == 0) tensor++;
+  if (exact->bad_slice[tensor] >= 0) worst[0] = -exact->bad_slice[tensor];
+  THAW_TRY(thaw_comm_max_int(comm, worst, 1));
+  *tensor_out = tensor;
+  *slice_out = -worst[0];
+  return THAW_OK;
+}
+
+static bool does_not_fit(const tensor_info *info) {
+  return info->overflow || (info->coarse && !info->fine);
+}
+
+/* [collective] Predictions that fit the largest term of this very step, for the tensors that did not fit. */
+static thaw_status predict_again(thaw_exact *exact, thaw_comm *comm) {
+  int64_t *largest = thaw_new(exact->tensors, sizeof *largest);
+  THAW_TRY(thaw_agree(comm, largest ? THAW_OK : THAW_ERR_MEMORY));
+  for (size_t t = 0; t < exact->tensors; t++) largest[t] = exact->largest[t];
+  thaw_status status = thaw_comm_max_int(comm, largest, exact->tensors);
+  for (size_t t = 0; t < exact->tensors && status == THAW_OK; t++) {
+    if (!does_not_fit(&exact->info[t])) continue;
+    uint32_t bits = (uint32_t)largest[t];
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    exact->predicted[t] = ilogbf(value) + log2_floor(exact->slices);
+  }
+  thaw_free(largest);
+  return status;
+}
+
+/* Predictions for the next step from the reduced message: the sum of the slices' maxima where it is known (the larger
+ * of it and the largest sum where a kernel quantised by itself), falling by at most one bit per step. */
+static void predict_next(thaw_exact *exact) {
+  for (size_t t = 0; t < exact->tensors; t++) {
+    int64_t most = exact->info[t].largest;
+    if (most == 0) most = exact->loops->largest_sum(sums_of(exact, t), exact->size[t]);
+    if (most == 0) continue;
+    int32_t now = log2_floor(most) - exact->exponent[t];
+    exact->predicted[t] = now < exact->predicted[t] ? exact->predicted[t] - 1 : now;
+  }
+}
+
+thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[THAW_EXACT_FLAGS],
+                              thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) {
+  memcpy(exact->message, flags, THAW_EXACT_FLAGS * sizeof *flags);
+  THAW_TRY(thaw_comm_sum_int(comm, exact->message, exact->words));
+  memcpy(flags, exact->message, THAW_EXACT_FLAGS * sizeof *flags);
+  bool not_finite = false, again = false;
+  for (size_t t = 0; t < exact->tensors; t++) {
+    not_finite |= exact->info[t].not_finite != 0;
+    again |= does_not_fit(&exact->info[t]);
+  }
+  *verdict_out = not_finite ? THAW_EXACT_NOT_FINITE : again ? THAW_EXACT_AGAIN : THAW_EXACT_DONE;
+  if (not_finite) return find_offender(exact, comm, tensor_out, slice_out);
+  if (again) return predict_again(exact, comm);
+  predict_next(exact);
+  return THAW_OK;
+}
+
+void thaw_exact_get(const thaw_exact *exact, size_t tensor, double factor, float *out) {
+  exact->loops->get(sums_of(exact, tensor), exact->size[tensor], ldexp(factor, -exact->exponent[tensor]), out);
+}
+
+void thaw_exact_get_exponents(const thaw_exact *exact, int32_t *out) {
+  memcpy(out, exact->predicted, exact->tensors * sizeof *out);
+}
+
+void thaw_exact_set_exponents(thaw_exact *exact, const int32_t *exponents) {
+  memcpy(exact->predicted, exponents, exact->tensors * sizeof *exponents);
+}
+
+size_t thaw_exact_bytes(const thaw_exact *exact) {
+  return exact->words * sizeof *exact->message;
+}
