@@ -6,19 +6,55 @@
 #include "thaw/job.h"
 #include "thaw/optim.h"
 
-/* A job made ready to run: graph, weights, plan, data. Shared by train, evaluate, predict, export. */
-typedef struct thaw_session thaw_session;
+/* ------------------------------------------------------------------ a job made ready to run
+ * Shared by train, evaluate, predict and export: network, weights, data; and, per phase, the constant part with its
+ * features and the live part. Fields are read only outside src/train. */
+typedef struct thaw_session_data {
+  thaw_catalog *catalog;         /* NULL: absent */
+  const thaw_dataset_info *info; /* borrowed from catalog */
+  const float *labels;           /* borrowed from catalog; NULL when it has none */
+  thaw_features *features;       /* of the present phase */
+} thaw_session_data;
+
+typedef struct thaw_session {
+  const thaw_job *job; /* borrowed */
+  const thaw_isa *isa;
+  thaw_graph *graph;
+  const thaw_architecture *architecture;
+  const thaw_loss_ops *loss;
+  thaw_metric metric[8];
+  int32_t metrics, outputs;
+  int32_t max_samples; /* of one rank in one step, whole slices */
+  thaw_input input;
+  char weights_digest[65]; /* of the backbone as loaded */
+  thaw_session_data train, validation, test;
+  /* The present phase; made by thaw_session_phase. */
+  int32_t phase; /* -1: none yet */
+  thaw_cut cut;
+  thaw_plan *plan; /* NULL when the cut is the input itself */
+  thaw_shared *packed;
+  thaw_live *live;
+} thaw_session;
+
 typedef struct thaw_session_options {
-  bool need_train, need_validation, need_test;
-  const char *catalog;    /* evaluate/predict other data than the job's; NULL */
-  const char *checkpoint; /* load these live parameters; NULL: none */
-  const char *isa;        /* NULL: best */
+  bool train, validation, test; /* which data to open; validation and test only where the job names them */
+  const char *catalog;          /* opened as `test` in place of the job's; NULL: the job's */
+  bool labels_needed;           /* data without fitting labels is an error */
+  const char *isa;              /* "avx2", "avx512"; NULL: best */
 } thaw_session_options;
-/* [collective] */
+
+/* [collective] Builds the network, reads weights, opens data and checks that all fit together; ranks agree that job,
+ * weights and data are the same everywhere. */
 thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw_session_options *options,
                                 thaw_log *log, thaw_session **out) THAW_CHECKED;
+/* [collective] Enters phase `phase` (>= 0) of the job: marks layers live, moves the cut, packs the constant part once
+ * per node, opens the features and makes the live part. Parameter values stay as they are. */
+thaw_status thaw_session_phase(thaw_session *session, thaw_comm *comm, int32_t phase, thaw_log *log) THAW_CHECKED;
+/* [collective] Accepts NULL. */
 void thaw_session_destroy(thaw_session *session);
-thaw_graph *thaw_session_graph(thaw_session *session);
+/* [collective] Evaluates `data` (one of the session's) with its labels, if it has any. */
+thaw_status thaw_session_evaluate(thaw_session *session, thaw_comm *comm, thaw_session_data *data, const char *title,
+                                  bool keep_predictions, thaw_log *log, thaw_evaluation *out) THAW_CHECKED;
 
 typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */

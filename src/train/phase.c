@@ -1,0 +1,132 @@
+/* Entering a phase: the boundary between constant and live moves, and everything that hangs on it is made anew. */
+#include "thaw/digest.h"
+#include "thaw/memory.h"
+#include "thaw/train.h"
+#include "train/train_private.h"
+
+#include <string.h>
+
+enum { IMAGES_IN_FLIGHT = 8 }; /* per plan run: enough to keep the kernels busy, small enough for memory */
+
+void thaw_session_leave_phase(thaw_session *s) {
+  thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
+  for (int i = 0; i < 3; i++) {
+    thaw_features_close(data[i]->features);
+    data[i]->features = NULL;
+  }
+  thaw_live_destroy(s->live);
+  thaw_plan_destroy(s->plan);
+  if (s->packed) thaw_shared_destroy(s->packed);
+  thaw_cut_clear(&s->cut);
+  s->live = NULL;
+  s->plan = NULL;
+  s->packed = NULL;
+  s->phase = -1;
+}
+
+/* Layers stay live once they are: phase p has the words of phases 0..p. */
+static thaw_status mark_live(thaw_session *s, int32_t phase) {
+  const thaw_training_config *training = &s->job->training;
+  int32_t words = 0, count = phase < training->phase_count ? phase + 1 : training->phase_count;
+  bool train_batch_norm = false;
+  for (int32_t p = 0; p < count; p++) words += training->phases[p].unfreeze.count;
+  const char **word = thaw_new((size_t)words, sizeof *word);
+  if (!word) return THAW_ERR_MEMORY;
+  words = 0;
+  for (int32_t p = 0; p < count; p++) {
+    const thaw_phase_config *config = &training->phases[p];
+    train_batch_norm |= config->train_batch_norm;
+    for (int32_t i = 0; i < config->unfreeze.count; i++) word[words++] = config->unfreeze.item[i];
+  }
+  thaw_status status = thaw_graph_unfreeze(s->graph, word, words, train_batch_norm);
+  thaw_free(word);
+  return status == THAW_OK ? status : thaw_fail_in(status, "%s: training.phases: unfreeze: ", s->job->path);
+}
+
+/* Names of the cut's layers, "block5_pool" or "a+b". */
+static thaw_status name_cut(const thaw_session *s, thaw_text *out) {
+  for (int32_t i = 0; i < s->cut.count; i++)
+    thaw_text_add(out, "%s%s", i ? "+" : "", thaw_graph_view(s->graph, s->cut.node[i])->layer.name);
+  return out->failed ? THAW_ERR_MEMORY : THAW_OK;
+}
+
+/* The features depend on the constant part's parameters only, as they are now. */
+static thaw_status digest_constant_part(const thaw_session *s, char out[THAW_DIGEST_TEXT]) {
+  thaw_digest *digest;
+  THAW_TRY(thaw_digest_create(&digest));
+  thaw_digest_add_text(digest, s->architecture->name);
+  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) {
+    if (!s->cut.constant[n]) continue;
+    const thaw_layer *layer = &thaw_graph_view(s->graph, n)->layer;
+    thaw_digest_add_text(digest, layer->name);
+    for (int32_t p = 0; p < layer->params; p++)
+      thaw_digest_add(digest, layer->param[p].value, thaw_param_count(&layer->param[p]) * sizeof(float));
+  }
+  thaw_digest_finish(digest, out);
+  return THAW_OK;
+}
+
+static bool cut_is_input(const thaw_session *s) {
+  return s->cut.count == 1 && s->cut.node[0] == 0;
+}
+
+/* [collective] */
+static thaw_status make_plan(thaw_session *s, thaw_comm *comm) {
+  if (cut_is_input(s)) return THAW_OK;
+  thaw_plan_options options = {.batch = IMAGES_IN_FLIGHT, .threads = s->job->training.threads};
+  THAW_TRY(thaw_agree(comm, thaw_plan_create(s->graph, s->cut.node, s->cut.count, s->isa, &options, &s->plan)));
+  THAW_TRY(thaw_shared_create(comm, thaw_plan_packed_bytes(s->plan), &s->packed));
+  if (thaw_shared_must_fill(s->packed)) thaw_plan_pack(s->plan, thaw_shared_data(s->packed));
+  THAW_TRY(thaw_shared_publish(s->packed));
+  thaw_plan_use(s->plan, thaw_shared_data(s->packed));
+  return THAW_OK;
+}
+
+/* [collective] */
+static thaw_status open_features(thaw_session *s, thaw_comm *comm, thaw_log *log) {
+  thaw_text name = {0};
+  char digest[THAW_DIGEST_TEXT];
+  thaw_status status = name_cut(s, &name);
+  if (status == THAW_OK) status = digest_constant_part(s, digest);
+  status = thaw_agree(comm, status);
+  thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
+  for (int i = 0; i < 3 && status == THAW_OK; i++) {
+    if (!data[i]->catalog) continue;
+    thaw_features_desc desc = {.catalog = data[i]->catalog,
+                               .input = &s->input,
+                               .plan = s->plan,
+                               .cut_name = name.data,
+                               .floats = s->cut.floats,
+                               .weights_digest = digest,
+                               .cache = &s->job->cache,
+                               .cache_folder = s->job->cache.folder,
+                               .batch = IMAGES_IN_FLIGHT};
+    status = thaw_features_open(comm, &desc, log, &data[i]->features);
+  }
+  thaw_text_clear(&name);
+  return status;
+}
+
+/* [local] */
+static thaw_status move_cut(thaw_session *s, int32_t phase) {
+  THAW_TRY(mark_live(s, phase));
+  return thaw_graph_cut(s->graph, &s->cut);
+}
+
+static thaw_status enter(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_log *log) {
+  THAW_TRY(thaw_agree(comm, move_cut(s, phase)));
+  THAW_TRY(make_plan(s, comm));
+  THAW_TRY(open_features(s, comm, log));
+  return thaw_agree(comm,
+                    thaw_live_create(s->graph, &s->cut, s->isa, s->max_samples, s->job->training.slice, &s->live));
+}
+
+thaw_status thaw_session_phase(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_log *log) {
+  thaw_session_leave_phase(s);
+  thaw_status status = enter(s, comm, phase, log);
+  if (status != THAW_OK)
+    thaw_session_leave_phase(s);
+  else
+    s->phase = phase;
+  return status;
+}

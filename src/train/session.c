@@ -1,0 +1,211 @@
+/* A job made ready to run: what must be known before the first step. */
+#include "thaw/digest.h"
+#include "thaw/memory.h"
+#include "thaw/train.h"
+#include "thaw/weights.h"
+#include "train/train_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ the network */
+
+static thaw_status add_head(thaw_session *s, int32_t last) {
+  const thaw_job *job = s->job;
+  int32_t first = thaw_graph_count(s->graph);
+  for (int32_t i = 0; i < job->head_count; i++) {
+    const thaw_choice *choice = &job->head[i];
+    thaw_status status = thaw_graph_add(s->graph, choice->schema->name, choice->config, choice->label, &last, 1, &last);
+    if (status != THAW_OK) return thaw_fail_in(status, "%s:%d: head[%d]: ", job->path, choice->line, i);
+  }
+  thaw_graph_mark_head(s->graph, first);
+  thaw_shape shape = thaw_graph_view(s->graph, last)->layer.output;
+  char text[48];
+  if (shape.rank != 1)
+    return thaw_fail(THAW_ERR_USAGE,
+                     "%s: the head ends with shape %s; its last layer must give one row per sample (put a "
+                     "global_average_pooling or flatten before the dense layers)",
+                     job->path, thaw_shape_text(shape, text));
+  s->outputs = shape.c;
+  return THAW_OK;
+}
+
+/* [local] */
+static thaw_status build_network(thaw_session *s) {
+  const thaw_job *job = s->job;
+  const thaw_backbone_config *b = &job->backbone;
+  s->architecture = thaw_architecture_find(b->architecture);
+  int32_t size = s->architecture ? s->architecture->default_size : 224;
+  bool given = b->input[0] > 0;
+  thaw_shape input = {3, given ? b->input[0] : size, given ? b->input[1] : size, given ? b->input[2] : 3};
+  int32_t last;
+  thaw_status status = thaw_zoo_build(b->architecture, input, b->cut, &s->graph, &last);
+  if (status != THAW_OK) return thaw_fail_in(status, "%s: backbone: ", job->path);
+  THAW_TRY(add_head(s, last));
+  return thaw_graph_bind(s->graph);
+}
+
+static thaw_status read_weights(thaw_session *s, thaw_log *log) {
+  const char *path = s->job->backbone.weights;
+  thaw_graph_initialize(s->graph, (uint64_t)s->job->seed, path != NULL);
+  if (path) return thaw_weights_load(s->graph, path, log, s->weights_digest);
+  thaw_warn(log, "backbone.weights is not given: the backbone starts from random numbers and stays untrained");
+  return thaw_weights_digest(s->graph, false, s->weights_digest);
+}
+
+static thaw_status describe_input(thaw_session *s) {
+  const thaw_job *job = s->job;
+  thaw_shape shape = thaw_graph_view(s->graph, 0)->layer.output;
+  s->input = (thaw_input){.h = shape.h,
+                          .w = shape.w,
+                          .c = shape.c,
+                          .preprocessing = s->architecture->preprocessing,
+                          .augment = job->data.augment,
+                          .seed = (uint64_t)job->seed,
+                          .allow_resize = job->data.resize == 0};
+  if (!job->backbone.preprocessing) return THAW_OK;
+  for (int32_t i = 0; thaw_preprocessing_names[i]; i++)
+    if (strcmp(thaw_preprocessing_names[i], job->backbone.preprocessing) == 0) {
+      s->input.preprocessing = (thaw_preprocessing)i;
+      return THAW_OK;
+    }
+  return thaw_fail(THAW_ERR_USAGE, "%s: backbone.preprocessing: '%s' is none of raw, caffe, tf, torch", job->path,
+                   job->backbone.preprocessing);
+}
+
+/* The most samples that one rank gets in one step: the slices of a global batch dealt evenly. */
+static int32_t largest_share(const thaw_training_config *training, int ranks) {
+  int64_t slices = (training->batch_size + training->slice - 1) / training->slice;
+  return (int32_t)((slices + ranks - 1) / ranks * training->slice);
+}
+
+static thaw_status choose_loss(thaw_session *s) {
+  const thaw_training_config *training = &s->job->training;
+  s->loss = thaw_loss_find(training->loss.schema->name);
+  if (training->metrics.count > 8) return thaw_fail(THAW_ERR_USAGE, "%s: training.metrics: at most 8", s->job->path);
+  for (int32_t i = 0; i < training->metrics.count; i++) {
+    thaw_status status = thaw_metric_parse(training->metrics.item[i], &s->metric[i]);
+    if (status != THAW_OK) return thaw_fail_in(status, "%s: training.metrics: ", s->job->path);
+  }
+  s->metrics = training->metrics.count;
+  return THAW_OK;
+}
+
+/* ------------------------------------------------------------------ the data */
+
+static thaw_status open_data(thaw_session *s, const char *path, bool labels_needed, thaw_session_data *data) {
+  THAW_TRY(thaw_catalog_open(path, &data->catalog));
+  data->info = thaw_catalog_info(data->catalog);
+  if (data->info->count < 1) return thaw_fail(THAW_ERR_DATA, "%s: holds no samples", path);
+  THAW_TRY(thaw_catalog_check(data->catalog));
+  THAW_TRY(thaw_input_check(&s->input, data->info, path));
+  thaw_status fit = thaw_labels_check(s->loss, data->info, s->outputs, path);
+  if (fit != THAW_OK) return labels_needed ? fit : THAW_OK;
+  return thaw_catalog_labels(data->catalog, &data->labels);
+}
+
+static thaw_status same_classes(const thaw_session_data *a, const thaw_session_data *b) {
+  if (!a->catalog || !b->catalog) return THAW_OK;
+  const thaw_strings *x = &a->info->classes, *y = &b->info->classes;
+  const char *xp = thaw_catalog_path(a->catalog), *yp = thaw_catalog_path(b->catalog);
+  if (x->count != y->count)
+    return thaw_fail(THAW_ERR_DATA, "%s has %zu classes, %s has %zu", xp, x->count, yp, y->count);
+  for (size_t i = 0; i < x->count; i++)
+    if (strcmp(x->item[i], y->item[i]) != 0)
+      return thaw_fail(THAW_ERR_DATA, "class %zu is '%s' in %s and '%s' in %s", i, x->item[i], xp, y->item[i], yp);
+  return THAW_OK;
+}
+
+/* [local] */
+static thaw_status open_all_data(thaw_session *s, const thaw_session_options *o) {
+  const thaw_data_config *data = &s->job->data;
+  const char *test = o->catalog ? o->catalog : data->test;
+  if (o->train) THAW_TRY(open_data(s, data->train, true, &s->train));
+  if (o->validation && data->validation) THAW_TRY(open_data(s, data->validation, true, &s->validation));
+  if (o->test && test) THAW_TRY(open_data(s, test, o->labels_needed, &s->test));
+  THAW_TRY(same_classes(&s->train, &s->validation));
+  return same_classes(&s->train, &s->test);
+}
+
+static const char *data_digest(const thaw_session_data *data) {
+  return data->catalog ? data->info->digest : "";
+}
+
+/* [collective] What every rank must have the same, or the same bits cannot be promised. */
+static thaw_status agree_on_inputs(thaw_session *s, thaw_comm *comm) {
+  thaw_text job = {0};
+  thaw_status status = thaw_agree(comm, thaw_job_echo(s->job, true, &job));
+  if (status == THAW_OK) status = thaw_agree_same(comm, "program version", THAW_VERSION);
+  if (status == THAW_OK) status = thaw_agree_same(comm, "job", job.data);
+  if (status == THAW_OK) status = thaw_agree_same(comm, "backbone weights", s->weights_digest);
+  if (status == THAW_OK) status = thaw_agree_same(comm, "training data", data_digest(&s->train));
+  if (status == THAW_OK) status = thaw_agree_same(comm, "validation data", data_digest(&s->validation));
+  if (status == THAW_OK) status = thaw_agree_same(comm, "test data", data_digest(&s->test));
+  thaw_text_clear(&job);
+  return status;
+}
+
+/* [local] Everything up to the first agreement. */
+static thaw_status make_ready(thaw_session *s, const thaw_session_options *options, int ranks, thaw_log *log) {
+  THAW_TRY(thaw_isa_select(options->isa, &s->isa));
+  THAW_TRY(build_network(s));
+  THAW_TRY(describe_input(s));
+  THAW_TRY(choose_loss(s));
+  s->max_samples = largest_share(&s->job->training, ranks);
+  THAW_TRY(open_all_data(s, options));
+  return read_weights(s, log);
+}
+
+thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw_session_options *options,
+                                thaw_log *log, thaw_session **out) {
+  thaw_session *s = thaw_new(1, sizeof *s);
+  thaw_status status = s ? THAW_OK : THAW_ERR_MEMORY;
+  if (s) {
+    s->job = job;
+    s->phase = -1;
+    status = make_ready(s, options, thaw_comm_size(comm), log);
+  }
+  status = thaw_agree(comm, status);
+  if (status == THAW_OK) status = agree_on_inputs(s, comm);
+  if (status != THAW_OK) {
+    thaw_session_destroy(s);
+    return status;
+  }
+  *out = s;
+  return THAW_OK;
+}
+
+static void close_data(thaw_session_data *data) {
+  thaw_features_close(data->features);
+  thaw_catalog_close(data->catalog);
+}
+
+void thaw_session_destroy(thaw_session *s) {
+  if (!s) return;
+  thaw_session_leave_phase(s);
+  close_data(&s->train);
+  close_data(&s->validation);
+  close_data(&s->test);
+  thaw_graph_destroy(s->graph);
+  thaw_free(s);
+}
+
+/* ------------------------------------------------------------------ evaluation */
+
+thaw_status thaw_session_evaluate(thaw_session *s, thaw_comm *comm, thaw_session_data *data, const char *title,
+                                  bool keep_predictions, thaw_log *log, thaw_evaluation *out) {
+  THAW_TRY(thaw_features_fill(data->features, comm, -1, log));
+  thaw_evaluate_desc desc = {.features = data->features,
+                             .live = s->live,
+                             .labels = data->labels,
+                             .data = data->info,
+                             .loss = &s->job->training.loss,
+                             .metric = s->metric,
+                             .metrics = s->metrics,
+                             .outputs = s->outputs,
+                             .slice = s->job->training.slice,
+                             .max_samples = s->max_samples,
+                             .keep_predictions = keep_predictions,
+                             .title = title};
+  return thaw_evaluate(comm, &desc, log, out);
+}
