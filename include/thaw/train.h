@@ -56,6 +56,14 @@ void thaw_session_destroy(thaw_session *session);
 thaw_status thaw_session_evaluate(thaw_session *session, thaw_comm *comm, thaw_session_data *data, const char *title,
                                   bool keep_predictions, thaw_log *log, thaw_evaluation *out) THAW_CHECKED;
 
+/* [collective] Parameters and phase of a checkpoint: enters its phase and copies its live parameters and moving
+ * statistics into the session. THAW_ERR_DATA when the checkpoint belongs to another network or other weights. */
+thaw_status thaw_session_load(thaw_session *session, thaw_comm *comm, const char *checkpoint,
+                              thaw_log *log) THAW_CHECKED;
+/* [local] The checkpoint that stands for a finished run: best.h5 if there, else the newest step-*.h5; thaw_free it.
+ * THAW_ERR_DATA when there is none. */
+thaw_status thaw_run_checkpoint(const char *run_folder, char **path_out) THAW_CHECKED;
+
 typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */
   bool overwrite; /* start anew in a run folder that holds another run */
