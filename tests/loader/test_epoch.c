@@ -1,0 +1,108 @@
+/* The order of samples and their division over ranks: every sample exactly once, whatever the sizes. */
+#include "thaw_test.h"
+
+#include "thaw/loader.h"
+#include "thaw/memory.h"
+
+static uint32_t next(uint32_t *state, uint32_t below) {
+  *state = *state * 1664525u + 1013904223u;
+  return (uint32_t)((uint64_t)*state * below >> 32);
+}
+
+static void check_share(const thaw_epoch *epoch, const thaw_step_share *share) {
+  assert_int_equal(share->slice_start[0], 0);
+  assert_int_equal(share->slice_start[share->slices], share->samples);
+  for (int32_t s = 0; s < share->slices; s++) {
+    int32_t size = share->slice_start[s + 1] - share->slice_start[s];
+    assert_true(size >= 1 && size <= epoch->slice);
+    if (share->slice[s] + 1 < share->slices_global) assert_int_equal(size, epoch->slice); /* only the last is short */
+    if (s) assert_int_equal(share->slice[s], share->slice[s - 1] + 1);
+  }
+}
+
+/* Walks one epoch on `ranks` ranks; order_out[position] = sample. */
+static void walk(const thaw_epoch *epoch, int ranks, uint64_t *order_out) {
+  thaw_step_share *share = thaw_new((size_t)ranks, sizeof *share);
+  for (int r = 0; r < ranks; r++) assert_thaw_ok(thaw_step_share_create(epoch, ranks, &share[r]));
+  int64_t position = 0;
+  for (int64_t step = 0; step < thaw_epoch_steps(epoch); step++) {
+    int64_t slices = 0, batch = 0;
+    int32_t fewest = INT32_MAX, most = 0;
+    for (int r = 0; r < ranks; r++) {
+      thaw_step_share_plan(epoch, step, r, ranks, &share[r]);
+      check_share(epoch, &share[r]);
+      for (int32_t s = 0; s < share[r].slices; s++) assert_int_equal(share[r].slice[s], slices + s);
+      slices += share[r].slices;
+      batch += share[r].samples;
+      fewest = share[r].slices < fewest ? share[r].slices : fewest;
+      most = share[r].slices > most ? share[r].slices : most;
+      for (int32_t i = 0; i < share[r].samples; i++) order_out[position++] = share[r].sample[i];
+    }
+    assert_int_equal(slices, share[0].slices_global);
+    assert_int_equal(batch, share[0].batch);
+    assert_true(most - fewest <= 1);
+  }
+  assert_int_equal(position, epoch->samples);
+  for (int r = 0; r < ranks; r++) thaw_step_share_clear(&share[r]);
+  thaw_free(share);
+}
+
+static void test_every_sample_once(void **context) {
+  (void)context;
+  uint32_t state = 5;
+  for (int trial = 0; trial < 300; trial++) {
+    thaw_epoch epoch = {.seed = trial,
+                        .epoch = next(&state, 100),
+                        .samples = 1 + next(&state, 300),
+                        .batch = 1 + (int32_t)next(&state, 70),
+                        .slice = 1 + (int32_t)next(&state, 12),
+                        .shuffle = next(&state, 2)};
+    uint64_t *one = thaw_new((size_t)epoch.samples, sizeof *one), *many = thaw_new((size_t)epoch.samples, sizeof *many);
+    bool *seen = thaw_new((size_t)epoch.samples, sizeof *seen);
+    walk(&epoch, 1, one);
+    walk(&epoch, 1 + (int)next(&state, 20), many);
+    assert_memory_equal(one, many, (size_t)epoch.samples * sizeof *one);
+    for (int64_t i = 0; i < epoch.samples; i++) {
+      assert_true(one[i] < (uint64_t)epoch.samples);
+      assert_false(seen[one[i]]);
+      seen[one[i]] = true;
+      if (!epoch.shuffle) assert_int_equal(one[i], i);
+    }
+    thaw_free(one), thaw_free(many), thaw_free(seen);
+  }
+}
+
+static void test_more_ranks_than_slices(void **context) {
+  (void)context;
+  thaw_epoch epoch = {.samples = 10, .batch = 64, .slice = 8};
+  int with_work = 0;
+  for (int r = 0; r < 7; r++) {
+    thaw_step_share share;
+    assert_thaw_ok(thaw_step_share_create(&epoch, 7, &share));
+    thaw_step_share_plan(&epoch, 0, r, 7, &share);
+    assert_int_equal(share.batch, 10);
+    assert_int_equal(share.slices_global, 2);
+    with_work += share.slices > 0;
+    thaw_step_share_clear(&share);
+  }
+  assert_int_equal(with_work, 2);
+}
+
+static void test_epochs_differ(void **context) {
+  (void)context;
+  thaw_epoch epoch = {.seed = 7, .samples = 1000, .batch = 64, .slice = 8, .shuffle = true};
+  uint64_t first[1000], second[1000];
+  walk(&epoch, 3, first);
+  epoch.epoch = 1;
+  walk(&epoch, 3, second);
+  int same = 0;
+  for (int i = 0; i < 1000; i++) same += first[i] == second[i];
+  assert_true(same < 20); /* expected: 1 */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_sample_once),
+                                     cmocka_unit_test(test_more_ranks_than_slices),
+                                     cmocka_unit_test(test_epochs_differ)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
