@@ -27,6 +27,7 @@ typedef struct thaw_session {
   int32_t max_samples; /* of one rank in one step, whole slices */
   thaw_input input;
   char weights_digest[65]; /* of the backbone as loaded */
+  thaw_strings classes;    /* names: of the opened data, else (thaw_session_load) of the checkpoint; may be empty */
   thaw_session_data train, validation, test;
   /* The present phase; made by thaw_session_phase. */
   int32_t phase; /* -1: none yet */

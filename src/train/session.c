@@ -116,6 +116,15 @@ static thaw_status same_classes(const thaw_session_data *a, const thaw_session_d
   return THAW_OK;
 }
 
+/* The first data opened names the classes. */
+static thaw_status copy_classes(thaw_session *s) {
+  const thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
+  for (int i = 0; i < 3 && s->classes.count == 0; i++)
+    for (size_t c = 0; data[i]->catalog && c < data[i]->info->classes.count; c++)
+      THAW_TRY(thaw_strings_add(&s->classes, data[i]->info->classes.item[c]));
+  return THAW_OK;
+}
+
 /* [local] */
 static thaw_status open_all_data(thaw_session *s, const thaw_session_options *o) {
   const thaw_data_config *data = &s->job->data;
@@ -124,7 +133,8 @@ static thaw_status open_all_data(thaw_session *s, const thaw_session_options *o)
   if (o->validation && data->validation) THAW_TRY(open_data(s, data->validation, true, &s->validation));
   if (o->test && test) THAW_TRY(open_data(s, test, o->labels_needed, &s->test));
   THAW_TRY(same_classes(&s->train, &s->validation));
-  return same_classes(&s->train, &s->test);
+  THAW_TRY(same_classes(&s->train, &s->test));
+  return copy_classes(s);
 }
 
 static const char *data_digest(const thaw_session_data *data) {
@@ -186,6 +196,7 @@ void thaw_session_destroy(thaw_session *s) {
   close_data(&s->train);
   close_data(&s->validation);
   close_data(&s->test);
+  thaw_strings_clear(&s->classes);
   thaw_graph_destroy(s->graph);
   thaw_free(s);
 }

@@ -1,0 +1,6 @@
+/* Every verb of the command, in the order in which a user meets them. */
+#include "cli/cli.h"
+
+const cli_verb cli_verbs[] = {
+    {NULL, NULL, NULL},
+};
