@@ -1,8 +1,9 @@
-/* h5.h: the only door to HDF5 (serial library, one thread at a time per process).
+/* h5.h: the only door to HDF5 (serial library; one lock lets one thread at a time into it).
  *
  * Reading refuses what an untrusted file could hide: soft and external links, external and virtual datasets, absurd
  * sizes. Every failure names the file, the object and both values. Files are opened without HDF5's file locks, so that
- * two jobs may read one file and NFS works. All functions are [local]; none is thread-safe against another call.
+ * two jobs may read one file and NFS works. All functions are [local] and may be called from several threads, but one
+ * thaw_h5 is used by one thread at a time.
  */
 #ifndef THAW_H5_H
 #define THAW_H5_H

@@ -45,6 +45,7 @@ static thaw_status open_attribute(thaw_h5 *file, const char *object, const char 
 }
 
 bool thaw_h5_has_attribute(thaw_h5 *file, const char *object, const char *name) {
+  THAW_H5_GUARD;
   hid_t id;
   if (!thaw_h5_exists(file, object) || thaw_h5_open_object(file, object, &id) != THAW_OK) return false;
   bool found = H5Aexists(id, name) > 0;
@@ -100,6 +101,7 @@ static thaw_status add_strings(thaw_h5 *file, const char *object, const char *na
 }
 
 thaw_status thaw_h5_get_text(thaw_h5 *file, const char *object, const char *name, char **out) {
+  THAW_H5_GUARD;
   *out = NULL;
   thaw_strings strings = {0};
   thaw_status status = add_strings(file, object, name, &strings);
@@ -111,6 +113,7 @@ thaw_status thaw_h5_get_text(thaw_h5 *file, const char *object, const char *name
 }
 
 thaw_status thaw_h5_get_strings(thaw_h5 *file, const char *object, const char *name, thaw_strings *out) {
+  THAW_H5_GUARD;
   if (thaw_h5_has_attribute(file, object, name)) return add_strings(file, object, name, out);
   for (int part = 0;; part++) {
     char *part_name = thaw_format("%s%d", name, part);
@@ -142,10 +145,12 @@ static thaw_status get_number(thaw_h5 *file, const char *object, const char *nam
 }
 
 thaw_status thaw_h5_get_int(thaw_h5 *file, const char *object, const char *name, int64_t *out) {
+  THAW_H5_GUARD;
   return get_number(file, object, name, H5T_NATIVE_INT64, true, out);
 }
 
 thaw_status thaw_h5_get_double(thaw_h5 *file, const char *object, const char *name, double *out) {
+  THAW_H5_GUARD;
   return get_number(file, object, name, H5T_NATIVE_DOUBLE, false, out);
 }
 
@@ -169,15 +174,18 @@ static thaw_status set_attribute(thaw_h5 *file, const char *object, const char *
 }
 
 thaw_status thaw_h5_set_int(thaw_h5 *file, const char *object, const char *name, int64_t value) {
+  THAW_H5_GUARD;
   return set_attribute(file, object, name, H5T_STD_I64LE, -1, &value);
 }
 
 thaw_status thaw_h5_set_double(thaw_h5 *file, const char *object, const char *name, double value) {
+  THAW_H5_GUARD;
   return set_attribute(file, object, name, H5T_IEEE_F64LE, -1, &value);
 }
 
 /* A variable-length UTF-8 string lies outside the object header, whose attributes may not exceed 64 KiB. */
 thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name, const char *value) {
+  THAW_H5_GUARD;
   hid_t type = thaw_h5_make_string_type(H5T_VARIABLE, H5T_CSET_UTF8);
   if (type < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, object, "HDF5 cannot be set up");
   thaw_status status = set_attribute(file, object, name, type, -1, &value);
@@ -217,6 +225,7 @@ static thaw_status set_split(thaw_h5 *file, const char *object, const char *name
 }
 
 thaw_status thaw_h5_set_strings(thaw_h5 *file, const char *object, const char *name, const thaw_strings *value) {
+  THAW_H5_GUARD;
   if (value->count == 0) return set_attribute(file, object, name, H5T_IEEE_F64LE, 0, NULL);
   size_t width = 1;
   for (size_t i = 0; i < value->count; i++)

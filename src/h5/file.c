@@ -3,8 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
+
+static pthread_mutex_t library_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+int thaw_h5_enter(void) {
+  return pthread_mutex_lock(&library_lock);
+}
+
+void thaw_h5_leave(const int *guard) {
+  if (*guard == 0) pthread_mutex_unlock(&library_lock);
+}
 
 /* Walking from the innermost record outward: the first one says what went wrong, the others who called it. */
 static herr_t keep_first(unsigned n, const H5E_error2_t *record, void *reason) {
@@ -76,6 +87,7 @@ static thaw_status open_file(thaw_h5 *file) {
 }
 
 thaw_status thaw_h5_open(const char *path, thaw_h5 **out) {
+  THAW_H5_GUARD;
   *out = NULL;
   if (!prepare_library()) return thaw_fail(THAW_ERR_INTERNAL, "%s: HDF5 cannot be set up", path);
   thaw_h5 *file = make_file(path, false);
@@ -101,6 +113,7 @@ static thaw_status create_file(thaw_h5 *file) {
 }
 
 thaw_status thaw_h5_create(const char *path, thaw_h5 **out) {
+  THAW_H5_GUARD;
   *out = NULL;
   if (!prepare_library()) return thaw_fail(THAW_ERR_INTERNAL, "%s: HDF5 cannot be set up", path);
   thaw_h5 *file = make_file(path, true);
@@ -114,6 +127,7 @@ thaw_status thaw_h5_create(const char *path, thaw_h5 **out) {
 }
 
 thaw_status thaw_h5_commit(thaw_h5 *file) {
+  THAW_H5_GUARD;
   if (!file->temporary) {
     thaw_status status = thaw_fail(THAW_ERR_INTERNAL, "%s: was opened for reading, cannot be committed", file->path);
     thaw_h5_close(file);
@@ -135,6 +149,7 @@ thaw_status thaw_h5_commit(thaw_h5 *file) {
 }
 
 void thaw_h5_close(thaw_h5 *file) {
+  THAW_H5_GUARD;
   if (!file) return;
   thaw_h5_drop_dataset(file);
   if (file->file >= 0) H5Fclose(file->file);

@@ -15,6 +15,12 @@ struct thaw_h5 {
   hid_t dataset;
 };
 
+/* The serial library is one for the whole process and not thread-safe. Each public function holds the one (recursive)
+ * lock from this line to its end. */
+#define THAW_H5_GUARD __attribute__((cleanup(thaw_h5_leave))) const int h5_guard = thaw_h5_enter()
+int thaw_h5_enter(void);
+void thaw_h5_leave(const int *guard);
+
 /* Records "path: object: what: HDF5's own innermost reason"; the object may be NULL. */
 thaw_status thaw_h5_fail(const thaw_h5 *file, thaw_status code, const char *object, const char *what);
 

@@ -68,10 +68,12 @@ static H5I_type_t kind_of(thaw_h5 *file, const char *object) {
 }
 
 bool thaw_h5_exists(thaw_h5 *file, const char *object) {
+  THAW_H5_GUARD;
   return kind_of(file, object) != H5I_BADID;
 }
 
 bool thaw_h5_is_group(thaw_h5 *file, const char *object) {
+  THAW_H5_GUARD;
   return kind_of(file, object) == H5I_GROUP;
 }
 
@@ -88,6 +90,7 @@ static herr_t add_name(hid_t group, const char *name, const H5L_info_t *info, vo
 }
 
 thaw_status thaw_h5_list(thaw_h5 *file, const char *group, thaw_strings *names_out) {
+  THAW_H5_GUARD;
   hid_t id;
   THAW_TRY(thaw_h5_open_object(file, group, &id));
   name_list list = {names_out, THAW_OK};
@@ -218,6 +221,7 @@ thaw_status thaw_h5_shape(const thaw_h5 *file, const char *name, hid_t dataset, 
 }
 
 thaw_status thaw_h5_describe(thaw_h5 *file, const char *dataset, thaw_h5_info *out) {
+  THAW_H5_GUARD;
   hid_t id;
   *out = (thaw_h5_info){.type = THAW_H5_OTHER};
   THAW_TRY(thaw_h5_open_dataset(file, dataset, &id));

@@ -58,6 +58,7 @@ static thaw_status read_selected(const thaw_h5 *file, const char *name, hid_t da
 }
 
 thaw_status thaw_h5_read(thaw_h5 *file, const char *dataset, thaw_h5_type type, int64_t count, void *out) {
+  THAW_H5_GUARD;
   hid_t id;
   thaw_h5_info info;
   THAW_TRY(thaw_h5_open_dataset(file, dataset, &id));
@@ -76,6 +77,7 @@ thaw_status thaw_h5_read(thaw_h5 *file, const char *dataset, thaw_h5_type type, 
 
 thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *dataset, thaw_h5_type type, int64_t first, int64_t rows,
                               void *out) {
+  THAW_H5_GUARD;
   hid_t id, space;
   thaw_h5_info info;
   THAW_TRY(thaw_h5_open_dataset(file, dataset, &id));
@@ -126,6 +128,7 @@ static thaw_status read_fixed(const thaw_h5 *file, const char *name, hid_t datas
 }
 
 thaw_status thaw_h5_read_strings(thaw_h5 *file, const char *dataset, int64_t first, int64_t rows, thaw_strings *out) {
+  THAW_H5_GUARD;
   hid_t id, space;
   thaw_h5_info info;
   THAW_TRY(thaw_h5_open_dataset(file, dataset, &id));
@@ -156,6 +159,7 @@ static bool is_native(hid_t dataset, thaw_h5_type type) {
 }
 
 thaw_status thaw_h5_offset(thaw_h5 *file, const char *dataset, int64_t *offset_out) {
+  THAW_H5_GUARD;
   hid_t id;
   thaw_h5_info info;
   THAW_TRY(thaw_h5_open_dataset(file, dataset, &id));

@@ -44,6 +44,7 @@ static thaw_status create_groups(thaw_h5 *file, const char *object, bool whole) 
 }
 
 thaw_status thaw_h5_create_group(thaw_h5 *file, const char *group) {
+  THAW_H5_GUARD;
   THAW_TRY(thaw_h5_check_writable(file, group));
   return create_groups(file, group, true);
 }
@@ -112,6 +113,7 @@ static thaw_status check_new(thaw_h5 *file, const char *name, const thaw_h5_layo
 }
 
 thaw_status thaw_h5_create_dataset(thaw_h5 *file, const char *dataset, const thaw_h5_layout *layout) {
+  THAW_H5_GUARD;
   THAW_TRY(check_new(file, dataset, layout));
   hid_t type = thaw_h5_make_type(layout->type);
   if (type < 0)
@@ -141,6 +143,7 @@ static thaw_status write_selected(const thaw_h5 *file, const char *name, hid_t d
 
 thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *dataset, thaw_h5_type type, int64_t first, int64_t rows,
                                const void *data) {
+  THAW_H5_GUARD;
   hid_t id;
   thaw_h5_info info;
   THAW_TRY(thaw_h5_check_writable(file, dataset));
@@ -161,6 +164,7 @@ thaw_status thaw_h5_write_rows(thaw_h5 *file, const char *dataset, thaw_h5_type 
 }
 
 thaw_status thaw_h5_write(thaw_h5 *file, const char *dataset, const thaw_h5_layout *layout, const void *data) {
+  THAW_H5_GUARD;
   THAW_TRY(thaw_h5_create_dataset(file, dataset, layout));
   return thaw_h5_write_rows(file, dataset, layout->type, 0, layout->rank ? layout->dim[0] : 1, data);
 }
@@ -175,6 +179,7 @@ static char *pad_strings(const thaw_strings *strings, size_t width) {
 
 /* Fixed-length strings in checksummed chunks: they compress, and their bytes depend on nothing but their content. */
 thaw_status thaw_h5_write_strings(thaw_h5 *file, const char *dataset, const thaw_strings *strings) {
+  THAW_H5_GUARD;
   thaw_h5_layout layout = {.type = THAW_H5_STRING, .rank = 1, .dim = {(int64_t)strings->count}};
   thaw_h5_info info = {.rank = 1, .dim = {layout.dim[0]}, .count = layout.dim[0]};
   layout.chunk_rows = STRING_CHUNK_ROWS;
