@@ -4,6 +4,7 @@
 #include "thaw/memory.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 enum { MESSAGE_SIZE = 512, MOST_PER_READ = 32 };
@@ -69,6 +70,9 @@ static thaw_status make_run(thaw_prefetch *p, const wanted *run, int32_t count, 
 
 static void *work(void *context) {
   thaw_prefetch *p = context;
+  sigset_t all; /* signals are for the main thread */
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, NULL);
   wanted run[MOST_PER_READ];
   for (int32_t count; (count = next_run(p, run)) > 0;) {
     double started = thaw_seconds();
