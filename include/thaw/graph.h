@@ -29,8 +29,11 @@ const thaw_node *thaw_graph_view(const thaw_graph *graph, int32_t index);
 int32_t thaw_graph_find(const thaw_graph *graph, const char *name); /* -1 when absent */
 void thaw_graph_mark_head(thaw_graph *graph, int32_t first);        /* nodes from `first` on are the head */
 
-/* Allocates all parameters (zeroed); call once, after the last add. */
+/* Allocates all parameters that have no memory yet (zeroed); call after the last add. */
 thaw_status thaw_graph_bind(thaw_graph *graph) THAW_CHECKED;
+/* Frees the values of the constant part's parameters (after thaw_plan_pack); their value is then NULL. Bind again to
+ * get zeroed memory back. */
+void thaw_graph_release_constant(thaw_graph *graph, const bool *constant);
 void thaw_graph_initialize(thaw_graph *graph, uint64_t seed, bool head_only);
 
 /* Names, prefixes or "all"/"none": marks exactly those backbone layers live (the head always is). THAW_ERR_USAGE with

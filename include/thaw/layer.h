@@ -34,15 +34,17 @@ typedef struct thaw_layer thaw_layer;
 typedef struct thaw_layer_io {
   const float *const *x; /* [inputs] each [n][h][w][c] */
   float *y;              /* [n] output samples */
-  void *saved;           /* kept from forward to backward, saved_bytes(n) */
+  void *saved;           /* kept from forward to backward, n * saved_bytes; NULL when no backward will follow */
   void *scratch;         /* dies at return, scratch_bytes(n) */
   int32_t n;
   const uint64_t *sample; /* [n] global sample indices (dropout) */
   uint64_t seed;
   uint32_t epoch;
   bool training;
-  const double *statistics; /* the totals of `statistics`, over the whole global batch (batch-norm) */
-  int64_t batch;            /* samples in the global batch */
+  bool from_logits;         /* backward: dy is the gradient before this layer's own activation */
+  const double *statistics; /* totals of forward_sums over the whole global batch; NULL: moving statistics are used */
+  const double *backward_statistics; /* totals of backward_sums, in backward only */
+  int64_t batch;                     /* samples in the global batch */
   const thaw_isa *isa;
 } thaw_layer_io;
 
@@ -60,11 +62,12 @@ typedef struct thaw_layer_ops {
    * this slice's gradient of param p, NULL means not wanted. The loss gradient is already divided as the loss says. */
   void (*backward)(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
                    float *const *gradient);
-  /* NULL: zero bytes. */
-  size_t (*saved_bytes)(const thaw_layer *layer, int32_t n);
-  size_t (*scratch_bytes)(const thaw_layer *layer, int32_t n);
-  /* NULL: zeros. Fills layer->param[].value; `index` makes streams of layers differ (THAW_RNG_INIT). */
-  void (*initialize)(thaw_layer *layer, uint64_t seed, uint32_t index);
+  /* NULL: zero bytes. saved_bytes is per sample, a multiple of 4: sample i's part starts at i * saved_bytes. A layer
+   * whose own activation is softmax or sigmoid saves exactly its logits, [output] floats per sample. */
+  size_t (*saved_bytes)(const thaw_layer *layer);
+  size_t (*scratch_bytes)(const thaw_layer *layer, const thaw_isa *isa, int32_t n);
+  /* NULL: zeros. Fills layer->param[].value from streams of THAW_RNG_INIT that layer->index tells apart. */
+  void (*initialize)(thaw_layer *layer, uint64_t seed);
   /* Layers that couple the samples of a batch (BatchNormalization live): number of doubles summed over the whole global
    * batch before forward (and before backward), the sums of one slice, and the update of the moving statistics, called
    * once per step on every rank with the totals. NULL otherwise. Used only when training. */
@@ -75,15 +78,16 @@ typedef struct thaw_layer_ops {
   void (*update_statistics)(thaw_layer *layer, const double *forward_totals, int64_t batch);
   /* NULL: zero. Textbook floating-point operations of the forward of one sample. */
   double (*flops)(const thaw_layer *layer);
-  /* NULL: every schema field under its own name. Adds what Keras' config needs beyond or differently from the schema,
-   * as `"key": value` JSON members with leading comma. */
+  /* NULL: no options. Writes the layer's options as Keras' get_config() names them: JSON members, each with a leading
+   * comma: `, "units": 10, "activation": "relu"`. */
   void (*keras_config)(const thaw_layer *layer, thaw_text *json);
 } thaw_layer_ops;
 
 struct thaw_layer {
   const thaw_layer_ops *ops;
   char *name;
-  void *config; /* of ops->schema->size bytes */
+  uint32_t index; /* of the node: the lane of this layer's random streams */
+  void *config;   /* of ops->schema->size bytes */
   thaw_shape input[THAW_MAX_INPUTS], output;
   int32_t inputs;
   thaw_param param[THAW_MAX_PARAMS];
@@ -95,19 +99,32 @@ const thaw_layer_ops *thaw_layer_find(const char *type);  /* by schema name; NUL
 const thaw_layer_ops *thaw_layer_find_keras(const char *keras_class);
 /* The schemas of layers allowed in a head, for thaw_job_parse. */
 thaw_schema_list thaw_layer_head_schemas(void);
+/* Keras' automatic name: "GlobalAveragePooling2D" -> "global_average_pooling2d", "ReLU" -> "re_lu". */
+const char *thaw_layer_auto_name(const thaw_layer_ops *ops, char out[64]);
+
+/* The types, for code that treats some of them specially (fusion). */
+extern const thaw_layer_ops thaw_layer_input, thaw_layer_conv2d, thaw_layer_depthwise_conv2d, thaw_layer_max_pooling,
+    thaw_layer_average_pooling, thaw_layer_zero_padding, thaw_layer_batch_normalization, thaw_layer_activation,
+    thaw_layer_re_lu, thaw_layer_dense, thaw_layer_dropout, thaw_layer_flatten, thaw_layer_global_average_pooling,
+    thaw_layer_global_max_pooling, thaw_layer_add, thaw_layer_concatenate;
+/* After infer: the kernel descriptors of convolutions (activation and bias apart) and of poolings. */
+thaw_conv_desc thaw_layer_conv_desc(const thaw_layer *layer);
+thaw_pool_desc thaw_layer_pool_desc(const thaw_layer *layer);
+/* The activation a layer applies last, LINEAR when none or when it is no plain activation function. */
+thaw_activation thaw_layer_last_activation(const thaw_layer *layer);
 
 /* ------------------------------------------------------------------ configs (Keras' argument names) */
 typedef enum thaw_padding { THAW_VALID, THAW_SAME } thaw_padding;
 typedef struct thaw_conv2d_config { /* "conv2d", and "depthwise_conv2d" (filters ignored) */
-  int32_t filters, kernel_h, kernel_w, stride_h, stride_w, padding, activation;
+  int32_t filters, kernel_h, kernel_w, stride_h, stride_w, padding, activation; /* kernel_w, stride_w 0: as _h */
   bool use_bias;
   double kernel_l1, kernel_l2;
 } thaw_conv2d_config;
-typedef struct thaw_pool2d_config { /* "max_pooling", "average_pooling" */
-  int32_t pool_h, pool_w, stride_h, stride_w, padding;
+typedef struct thaw_pool2d_config {                    /* "max_pooling", "average_pooling" */
+  int32_t pool_h, pool_w, stride_h, stride_w, padding; /* pool_w 0: as pool_h; strides 0: as the pool */
 } thaw_pool2d_config;
 typedef struct thaw_padding2d_config { /* "zero_padding" */
-  int32_t top, bottom, left, right;
+  int32_t top, bottom, left, right;    /* bottom, left, right -1: as top */
 } thaw_padding2d_config;
 typedef struct thaw_batch_norm_config { /* "batch_normalization" */
   double momentum, epsilon;
@@ -117,14 +134,25 @@ typedef struct thaw_dense_config { /* "dense" */
   int32_t units, activation;
   bool use_bias;
   double kernel_l1, kernel_l2, bias_l1, bias_l2;
-  int32_t kernel_initializer; /* 0 glorot_uniform, 1 he_normal, 2 he_uniform, 3 glorot_normal, 4 zeros */
+  int32_t kernel_initializer; /* a thaw_initializer */
 } thaw_dense_config;
 typedef struct thaw_dropout_config { /* "dropout" */
   double rate;
 } thaw_dropout_config;
-typedef struct thaw_activation_config { /* "activation"; "re_lu" uses max_value */
+typedef struct thaw_activation_config { /* "activation" */
   int32_t activation;
 } thaw_activation_config;
+typedef struct thaw_re_lu_config { /* "re_lu" */
+  double max_value;                /* 0: none */
+} thaw_re_lu_config;
 /* "flatten", "global_average_pooling", "global_max_pooling", "add", "concatenate", "input" have no options. */
+
+typedef enum thaw_initializer {
+  THAW_GLOROT_UNIFORM,
+  THAW_HE_NORMAL,
+  THAW_HE_UNIFORM,
+  THAW_GLOROT_NORMAL,
+  THAW_ZEROS
+} thaw_initializer;
 
 #endif

@@ -1,0 +1,189 @@
+/* The live executor: memory. All of it is allocated here; a step allocates nothing. */
+#include "graph/live_private.h"
+
+enum { SCRATCH_LIMIT = 4 << 20 }; /* bytes of scratch up to which a layer sees all samples in one call */
+
+static void *take(thaw_live *live, size_t count, size_t size) {
+  live->bytes += count * size;
+  return thaw_arena_new(live->arena, count, size);
+}
+
+static size_t scratch_of(const thaw_live *live, const thaw_layer *layer, int32_t n) {
+  return layer->ops->scratch_bytes ? layer->ops->scratch_bytes(layer, live->isa, n) : 0;
+}
+
+/* What each node is: constant, cut, live; whether gradients pass it; which tensors it trains. */
+static void classify(thaw_live *live, const thaw_cut *cut) {
+  for (int32_t i = 0; i < live->count; i++) {
+    live_node *node = &live->node[i];
+    const thaw_node *from = live->graph->node[i];
+    node->live = !cut->constant[i];
+    node->count = thaw_shape_count(from->layer.output);
+    node->coupled = node->live && from->layer.ops->forward_sums && !from->frozen;
+    for (int32_t p = 0; p < from->layer.params; p++) {
+      node->tensor[p] = node->live && thaw_node_trains(from, p) ? live->tensors++ : -1;
+      node->trains = node->trains || node->tensor[p] >= 0;
+    }
+    node->needs_gradient = node->trains;
+    for (int32_t j = 0; j < from->layer.inputs; j++)
+      node->needs_gradient = node->needs_gradient || live->node[from->input[j]].needs_gradient;
+  }
+  size_t offset = 0;
+  for (int32_t i = 0; i < cut->count; i++) {
+    live->node[cut->node[i]].cut_offset = offset;
+    live->node[cut->node[i]].from_features = cut->count == 1;
+    offset += live->node[cut->node[i]].count;
+  }
+}
+
+static thaw_status allocate_tensors(thaw_live *live) {
+  live->tensor_node = take(live, (size_t)live->tensors, sizeof(int32_t));
+  live->tensor_param = take(live, (size_t)live->tensors, sizeof(int32_t));
+  if (!live->tensor_node || !live->tensor_param) return THAW_ERR_MEMORY;
+  for (int32_t i = 0; i < live->count; i++) {
+    live_node *node = &live->node[i];
+    const thaw_layer *layer = &live->graph->node[i]->layer;
+    for (int32_t p = 0; p < layer->params; p++) {
+      if (node->tensor[p] < 0) continue;
+      live->tensor_node[node->tensor[p]] = i;
+      live->tensor_param[node->tensor[p]] = p;
+      node->gradient[p] = take(live, thaw_param_count(&layer->param[p]), sizeof(float));
+      if (!node->gradient[p]) return THAW_ERR_MEMORY;
+    }
+  }
+  return THAW_OK;
+}
+
+static thaw_status allocate_activations(thaw_live *live, const thaw_cut *cut) {
+  for (int32_t i = 0; i < cut->count; i++) {
+    live_node *node = &live->node[cut->node[i]];
+    if (node->from_features) continue;
+    node->y = take(live, node->count * (size_t)live->max_samples, sizeof(float));
+    if (!node->y) return THAW_ERR_MEMORY;
+  }
+  for (int32_t i = 0; i < live->count; i++) {
+    live_node *node = &live->node[i];
+    const thaw_layer_ops *ops = live->graph->node[i]->layer.ops;
+    if (!node->live) continue;
+    node->y = take(live, node->count * (size_t)live->max_samples, sizeof(float));
+    node->saved_bytes = ops->saved_bytes ? ops->saved_bytes(&live->graph->node[i]->layer) : 0;
+    if (node->saved_bytes) node->saved = take(live, node->saved_bytes, (size_t)live->max_samples);
+    if (!node->y || (node->saved_bytes && !node->saved)) return THAW_ERR_MEMORY;
+    if (!node->coupled) continue;
+    size_t sums = (size_t)ops->forward_sums(&live->graph->node[i]->layer);
+    size_t back = (size_t)ops->backward_sums(&live->graph->node[i]->layer);
+    node->forward_totals = take(live, sums, sizeof(double));
+    node->backward_totals = take(live, back, sizeof(double));
+    node->slice_sums = take(live, sums > back ? sums : back, sizeof(double));
+    if (!node->forward_totals || !node->backward_totals || !node->slice_sums) return THAW_ERR_MEMORY;
+  }
+  return THAW_OK;
+}
+
+/* A gradient lives from the backward pass of the last layer that reads its tensor to that of the layer that made it, so
+ * gradients share one block. Steps count backward. */
+static thaw_status allocate_gradients(thaw_live *live) {
+  thaw_interval *interval = thaw_new((size_t)live->count, sizeof *interval);
+  int32_t *order = thaw_new((size_t)live->count, sizeof *order);
+  thaw_status status = interval && order ? THAW_OK : THAW_ERR_MEMORY;
+  for (int32_t i = 0; status == THAW_OK && i < live->count; i++) {
+    interval[i].first = interval[i].last = live->count - 1 - i;
+    if (!live->node[i].needs_gradient) continue;
+    for (int32_t reader = i + 1; reader < live->count; reader++)
+      for (int32_t j = 0; j < live->graph->node[reader]->layer.inputs; j++)
+        if (live->graph->node[reader]->input[j] == i) interval[i].first = live->count - 1 - reader;
+    if (i < live->count - 1) interval[i].bytes = live->node[i].count * (size_t)live->max_samples * sizeof(float);
+  }
+  char *block = NULL;
+  if (status == THAW_OK) {
+    block = take(live, thaw_plan_offsets(interval, live->count, order), 1);
+    status = block ? THAW_OK : THAW_ERR_MEMORY;
+  }
+  for (int32_t i = 0; status == THAW_OK && i < live->count; i++)
+    if (interval[i].bytes) live->node[i].dy = (float *)(block + interval[i].offset);
+  thaw_free(interval);
+  thaw_free(order);
+  return status;
+}
+
+/* Scratch for the largest call, and room for the gradients of one call's inputs. */
+static thaw_status allocate_scratch(thaw_live *live) {
+  size_t scratch = 0, temporary = 0;
+  for (int32_t i = 0; i < live->count; i++) {
+    const thaw_layer *layer = &live->graph->node[i]->layer;
+    if (!live->node[i].live) continue;
+    int32_t chunk = live->max_samples;
+    if (scratch_of(live, layer, chunk) > SCRATCH_LIMIT) chunk = live->slice < chunk ? live->slice : chunk;
+    live->node[i].forward_chunk = chunk;
+    size_t bytes = scratch_of(live, layer, chunk), floats = 0;
+    if (bytes > scratch) scratch = bytes;
+    for (int32_t j = 0; j < layer->inputs; j++) floats += thaw_shape_count(layer->input[j]);
+    if (floats > temporary && live->node[i].needs_gradient) temporary = floats;
+  }
+  live->scratch = take(live, scratch, 1);
+  live->temporary = take(live, temporary * (size_t)live->max_samples, sizeof(float));
+  return live->scratch && live->temporary ? THAW_OK : THAW_ERR_MEMORY;
+}
+
+thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, int32_t max_samples,
+                             int32_t slice, thaw_live **out) {
+  *out = NULL;
+  if (slice < 1 || max_samples < 0)
+    return thaw_fail(THAW_ERR_INTERNAL, "%d samples in slices of %d", max_samples, slice);
+  thaw_live *live = thaw_new(1, sizeof *live);
+  if (!live) return THAW_ERR_MEMORY;
+  live->graph = graph;
+  live->isa = isa;
+  live->max_samples = max_samples > 0 ? max_samples : 1; /* a rank without samples still takes part */
+  live->slice = slice;
+  live->count = graph->count;
+  live->arena = thaw_arena_create();
+  live->node = live->arena ? take(live, (size_t)live->count, sizeof(live_node)) : NULL;
+  thaw_status status = live->node ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK) {
+    classify(live, cut);
+    status = allocate_tensors(live);
+  }
+  if (status == THAW_OK) status = allocate_activations(live, cut);
+  if (status == THAW_OK) status = allocate_gradients(live);
+  if (status == THAW_OK) status = allocate_scratch(live);
+  if (status != THAW_OK) {
+    thaw_live_destroy(live);
+    return thaw_fail_in(status, "live layers: ");
+  }
+  *out = live;
+  return THAW_OK;
+}
+
+void thaw_live_destroy(thaw_live *live) {
+  if (!live) return;
+  thaw_arena_destroy(live->arena);
+  thaw_free(live);
+}
+
+size_t thaw_live_bytes(const thaw_live *live) {
+  return live->bytes;
+}
+
+int32_t thaw_live_tensors(const thaw_live *live) {
+  return live->tensors;
+}
+
+thaw_param *thaw_live_tensor(thaw_live *live, int32_t tensor, const char **layer_name_out) {
+  thaw_layer *layer = &live->graph->node[live->tensor_node[tensor]]->layer;
+  if (layer_name_out) *layer_name_out = layer->name;
+  return &layer->param[live->tensor_param[tensor]];
+}
+
+thaw_activation thaw_live_activation(const thaw_live *live) {
+  return thaw_layer_last_activation(&live->graph->node[live->count - 1]->layer);
+}
+
+const float *thaw_live_logits(const thaw_live *live) {
+  thaw_activation activation = thaw_live_activation(live);
+  const live_node *last = &live->node[live->count - 1];
+  const thaw_node *node = live->graph->node[live->count - 1];
+  if (!last->live || (activation != THAW_SOFTMAX && activation != THAW_SIGMOID)) return NULL;
+  if (node->layer.ops == &thaw_layer_activation) return live->node[node->input[0]].y;
+  return last->saved_bytes ? (const float *)last->saved : NULL;
+}

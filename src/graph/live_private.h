@@ -1,0 +1,40 @@
+/* live_private.h: the live executor's own representation. */
+#ifndef THAW_LIVE_PRIVATE_H
+#define THAW_LIVE_PRIVATE_H
+
+#include "graph/graph_private.h"
+
+typedef struct live_node {
+  bool live;           /* not in the constant part: this executor computes it */
+  bool from_features;  /* the only cut tensor: read where the caller's features are */
+  bool needs_gradient; /* it or something before it trains */
+  bool coupled;        /* its forward needs sums over the global batch */
+  size_t count;        /* floats per sample */
+  size_t cut_offset;   /* of a cut tensor in a row of features */
+  float *y;            /* [max_samples][count]; NULL when from_features or unused */
+  char *saved;
+  size_t saved_bytes;               /* per sample */
+  float *dy;                        /* [max_samples][count] */
+  bool has_dy;                      /* in this backward pass */
+  int32_t forward_chunk;            /* samples per call */
+  int32_t tensor[THAW_MAX_PARAMS];  /* live tensor index of each parameter, -1 */
+  float *gradient[THAW_MAX_PARAMS]; /* one slice's gradient */
+  bool trains;                      /* any tensor >= 0 */
+  double *forward_totals, *backward_totals, *slice_sums;
+} live_node;
+
+struct thaw_live {
+  thaw_graph *graph;
+  const thaw_isa *isa;
+  int32_t max_samples, slice, count;
+  live_node *node;
+  thaw_arena *arena;
+  size_t bytes;
+  float *temporary; /* a gradient on its way to a tensor that several layers read */
+  void *scratch;
+  int32_t tensors;
+  int32_t *tensor_node, *tensor_param;
+  int64_t batch; /* of the last forward */
+};
+
+#endif

@@ -1,0 +1,192 @@
+/* The live executor: forward and backward of one rank's share of a batch, node by node. Samples are independent of each
+ * other in every call (kernel.h), so a call may take any number of them; only parameter gradients and batch sums are
+ * made slice by slice, because a slice is the unit in which they are rounded. */
+#include "graph/live_private.h"
+
+#include <string.h>
+
+typedef struct run {
+  thaw_live *live;
+  const thaw_share *share;
+  const thaw_live_hooks *hooks;
+} run;
+
+static const float *value_of(const run *r, int32_t node, int32_t sample) {
+  const live_node *from = &r->live->node[node];
+  return (from->from_features ? r->share->features : from->y) + (size_t)sample * from->count;
+}
+
+/* Sets up a call for samples first .. first + n - 1; `x` has room for the node's inputs. */
+static thaw_layer_io call_io(const run *r, int32_t index, int32_t first, int32_t n, const float **x) {
+  live_node *node = &r->live->node[index];
+  const thaw_node *from = r->live->graph->node[index];
+  const thaw_share *share = r->share;
+  for (int32_t j = 0; j < from->layer.inputs; j++) x[j] = value_of(r, from->input[j], first);
+  return (thaw_layer_io){.x = x,
+                         .y = node->y + (size_t)first * node->count,
+                         .saved = node->saved ? node->saved + (size_t)first * node->saved_bytes : NULL,
+                         .scratch = r->live->scratch,
+                         .n = n,
+                         .sample = share->sample ? share->sample + first : NULL,
+                         .seed = share->seed,
+                         .epoch = share->epoch,
+                         .training = share->training,
+                         .statistics = node->coupled && share->training ? node->forward_totals : NULL,
+                         .backward_statistics = node->coupled && share->training ? node->backward_totals : NULL,
+                         .batch = share->batch,
+                         .isa = r->live->isa};
+}
+
+/* Sums of one batch-coupled node over all slices of all ranks; dy NULL: those before forward. */
+static thaw_status batch_sums(const run *r, int32_t index, const float *dy, double *totals) {
+  live_node *node = &r->live->node[index];
+  const thaw_layer *layer = &r->live->graph->node[index]->layer;
+  const float *x[THAW_MAX_INPUTS];
+  int32_t count = dy ? layer->ops->backward_sums(layer) : layer->ops->forward_sums(layer);
+  memset(totals, 0, (size_t)count * sizeof(double));
+  for (int32_t s = 0; s < r->share->slices; s++) {
+    int32_t first = r->share->slice_start[s];
+    thaw_layer_io io = call_io(r, index, first, r->share->slice_start[s + 1] - first, x);
+    memset(node->slice_sums, 0, (size_t)count * sizeof(double));
+    if (dy)
+      layer->ops->add_backward_sums(layer, &io, dy + (size_t)first * node->count, node->slice_sums);
+    else
+      layer->ops->add_forward_sums(layer, &io, node->slice_sums);
+    if (r->hooks && r->hooks->add_sums)
+      r->hooks->add_sums(r->hooks->context, node->slice_sums, count);
+    else
+      for (int32_t i = 0; i < count; i++) totals[i] += node->slice_sums[i];
+  }
+  if (r->hooks && r->hooks->reduce_sums) return r->hooks->reduce_sums(r->hooks->context, totals, count);
+  return THAW_OK;
+}
+
+static thaw_status forward_node(const run *r, int32_t index) {
+  live_node *node = &r->live->node[index];
+  const thaw_layer *layer = &r->live->graph->node[index]->layer;
+  const float *x[THAW_MAX_INPUTS];
+  if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, node->forward_totals));
+  for (int32_t first = 0; first < r->share->samples; first += node->forward_chunk) {
+    int32_t left = r->share->samples - first;
+    thaw_layer_io io = call_io(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, x);
+    layer->ops->forward(layer, &io);
+  }
+  return THAW_OK;
+}
+
+/* Cut tensors that lie side by side in the features get rows of their own. */
+static void separate_cut(const run *r, int32_t index, size_t row) {
+  live_node *node = &r->live->node[index];
+  for (int32_t i = 0; i < r->share->samples; i++)
+    memcpy(node->y + (size_t)i * node->count, r->share->features + (size_t)i * row + node->cut_offset,
+           node->count * sizeof(float));
+}
+
+thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks,
+                              const float **y_out) {
+  if (share->samples > live->max_samples)
+    return thaw_fail(THAW_ERR_INTERNAL, "live layers: %d samples, room for %d", share->samples, live->max_samples);
+  run r = {.live = live, .share = share, .hooks = hooks};
+  size_t row = 0;
+  live->batch = share->batch;
+  for (int32_t i = 0; i < live->count; i++)
+    if (!live->node[i].live && live->node[i].y) row += live->node[i].count;
+  for (int32_t i = 0; i < live->count; i++) {
+    if (live->node[i].live)
+      THAW_TRY(forward_node(&r, i));
+    else if (live->node[i].y)
+      separate_cut(&r, i, row);
+  }
+  *y_out = value_of(&r, live->count - 1, 0);
+  return THAW_OK;
+}
+
+/* Where the gradients of a call's inputs go: straight to an input that has none yet, else to temporary memory from
+ * which add_gradients adds them. */
+static void choose_targets(const run *r, int32_t index, int32_t first, int32_t n, const bool *had, float **dx) {
+  const thaw_node *from = r->live->graph->node[index];
+  float *temporary = r->live->temporary;
+  for (int32_t j = 0; j < from->layer.inputs; j++) {
+    live_node *input = &r->live->node[from->input[j]];
+    dx[j] = NULL;
+    if (!input->needs_gradient) continue;
+    dx[j] = had[j] ? temporary : input->dy + (size_t)first * input->count;
+    if (had[j]) temporary += (size_t)n * input->count;
+  }
+}
+
+static void add_gradients(const run *r, int32_t index, int32_t first, int32_t n, const bool *had, float *const *dx) {
+  const thaw_node *from = r->live->graph->node[index];
+  for (int32_t j = 0; j < from->layer.inputs; j++) {
+    live_node *input = &r->live->node[from->input[j]];
+    if (!dx[j] || !had[j]) continue;
+    float *to = input->dy + (size_t)first * input->count;
+    for (size_t i = 0; i < (size_t)n * input->count; i++) to[i] += dx[j][i];
+  }
+}
+
+static void backward_call(const run *r, int32_t index, int32_t first, int32_t n, const float *dy, const bool *had,
+                          bool from_logits) {
+  live_node *node = &r->live->node[index];
+  const thaw_layer *layer = &r->live->graph->node[index]->layer;
+  const float *x[THAW_MAX_INPUTS];
+  float *dx[THAW_MAX_INPUTS];
+  thaw_layer_io io = call_io(r, index, first, n, x);
+  io.from_logits = from_logits;
+  choose_targets(r, index, first, n, had, dx);
+  layer->ops->backward(layer, &io, dy + (size_t)first * node->count, dx, node->gradient);
+  add_gradients(r, index, first, n, had, dx);
+}
+
+static void send_gradients(const run *r, int32_t index, int64_t slice) {
+  live_node *node = &r->live->node[index];
+  for (int32_t p = 0; p < r->live->graph->node[index]->layer.params; p++)
+    if (node->tensor[p] >= 0 && r->hooks && r->hooks->gradient)
+      r->hooks->gradient(r->hooks->context, node->tensor[p], node->gradient[p], slice);
+}
+
+static thaw_status backward_node(const run *r, int32_t index, const float *dy, bool from_logits) {
+  live_node *node = &r->live->node[index];
+  const thaw_node *from = r->live->graph->node[index];
+  bool had[THAW_MAX_INPUTS];
+  for (int32_t j = 0; j < from->layer.inputs; j++) {
+    live_node *input = &r->live->node[from->input[j]];
+    had[j] = input->has_dy;
+    if (input->needs_gradient) input->has_dy = true;
+  }
+  if (node->coupled) THAW_TRY(batch_sums(r, index, dy, node->backward_totals));
+  for (int32_t s = 0; node->trains && s < r->share->slices; s++) {
+    int32_t first = r->share->slice_start[s];
+    backward_call(r, index, first, r->share->slice_start[s + 1] - first, dy, had, from_logits);
+    send_gradients(r, index, r->share->slice[s]);
+  }
+  for (int32_t first = 0; !node->trains && first < r->share->samples; first += node->forward_chunk) {
+    int32_t left = r->share->samples - first;
+    backward_call(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, dy, had, from_logits);
+  }
+  return THAW_OK;
+}
+
+thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
+                               bool from_logits) {
+  run r = {.live = live, .share = share, .hooks = hooks};
+  for (int32_t i = 0; i < live->count; i++) live->node[i].has_dy = i == live->count - 1;
+  for (int32_t i = live->count - 1; i > 0; i--) {
+    live_node *node = &live->node[i];
+    if (!node->live || !node->needs_gradient || !node->has_dy) continue;
+    if (!live->graph->node[i]->layer.ops->backward)
+      return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no gradient", live->graph->node[i]->layer.name);
+    bool last = i == live->count - 1;
+    THAW_TRY(backward_node(&r, i, last ? dy : node->dy, last && from_logits));
+  }
+  return THAW_OK;
+}
+
+void thaw_live_update_statistics(thaw_live *live) {
+  for (int32_t i = 0; i < live->count; i++) {
+    live_node *node = &live->node[i];
+    thaw_layer *layer = &live->graph->node[i]->layer;
+    if (node->coupled && layer->ops->update_statistics)
+      layer->ops->update_statistics(layer, node->forward_totals, live->batch);
+  }
+}
