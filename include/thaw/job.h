@@ -32,7 +32,7 @@ typedef struct thaw_augment_config {
   double crop;          /* random crop: smallest kept fraction of each side, 0 = off */
   double noise;         /* Gaussian noise, standard deviation as fraction of the value range */
   int32_t fill_mode;    /* 0 nearest, 1 constant, 2 reflect */
-  int32_t views;        /* epoch e uses view e mod views; 1 .. 1000 */
+  int32_t views;        /* epoch e uses view e mod views; 1 .. 1000, default 8; 1 unless enabled */
 } thaw_augment_config;
 
 typedef struct thaw_data_config {
@@ -78,7 +78,7 @@ typedef struct thaw_checkpoint_config {
 typedef struct thaw_phase_config {
   int32_t epochs;
   thaw_choice optimizer;
-  thaw_text_list unfreeze; /* block names, prefixes, "all"; empty: the head only (or as in the phase before) */
+  thaw_text_list unfreeze; /* block names, prefixes, "all", "none"; empty: the head only */
   bool train_batch_norm;
   int32_t line;
 } thaw_phase_config;
@@ -99,7 +99,7 @@ typedef struct thaw_training_config {
 
 typedef struct thaw_job {
   char *path;   /* of the file, for messages */
-  char *folder; /* of the file: relative paths inside it are resolved against this */
+  char *folder; /* absolute, of the file: relative input paths inside it are resolved against this */
   char *name;
   int64_t seed;
   char *output; /* run folder; default "runs/<name>" */
@@ -116,15 +116,21 @@ typedef struct thaw_job_schemas {
   thaw_schema_list layers, losses, optimizers;
 } thaw_job_schemas;
 
-/* Parses `text` (the content of `path`; ranks get it by broadcast so that all parse the same bytes). */
+/* Parses `text` (the content of `path`; ranks get it by broadcast so that all parse the same bytes). Input files
+ * (weights, catalogues) are resolved against the absolute folder of the job file; output and cache folders are relative
+ * to the current folder. A phase without `unfreeze`, `train_batch_norm` or `optimizer` gets those of the phase before;
+ * without `phases`, the training section's own epochs, optimizer, ... are the only phase. */
 thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
                            thaw_job **out) THAW_CHECKED;
 void thaw_job_destroy(thaw_job *job); /* accepts NULL */
 
 /* The effective job with every default filled in, as YAML that parses back to the same job (written to the run folder).
  * Fields that cannot change results (output, cache, threads, checkpoint times) are left out when `digest_only`, so
- * that the digest of this text identifies the result. */
+ * that the digest of this text identifies the result; so are names and paths, whose content has digests of its own. */
 thaw_status thaw_job_echo(const thaw_job *job, bool digest_only, thaw_text *out) THAW_CHECKED;
+
+/* Every key of the job file with type, range, default and meaning, and every layer, loss and optimizer. */
+void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out);
 
 /* ------------------------------------------------------------------ a YAML tree, for catalogues and manifests */
 typedef enum thaw_yaml_kind { THAW_YAML_SCALAR, THAW_YAML_LIST, THAW_YAML_MAP } thaw_yaml_kind;

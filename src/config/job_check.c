@@ -1,0 +1,84 @@
+/* Checks across the sections of a job, and the defaults that depend on other sections. */
+#include "config/config_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_METRICS = 8, MONITOR_SIZE = 72 };
+
+typedef struct checker {
+  const config_source *source;
+  const thaw_yaml *training; /* the section in the file */
+  thaw_job *job;
+} checker;
+
+/* `monitor` is the loss or a metric, with "val_" in front for the validation data's. */
+static thaw_status check_monitor(const checker *c, const char *section, char **monitor) {
+  const thaw_training_config *training = &c->job->training;
+  bool has_validation = c->job->data.validation != NULL;
+  if (!*monitor) {
+    *monitor = thaw_arena_text(c->job->arena, has_validation ? "val_loss" : "loss");
+    return *monitor ? THAW_OK : THAW_ERR_MEMORY;
+  }
+  const thaw_yaml *node = thaw_yaml_get(thaw_yaml_get(c->training, section), "monitor");
+  int32_t line = node ? node->line : c->training->line;
+  char place[CONFIG_PLACE_SIZE], known[2 * (MAX_METRICS + 1)][MONITOR_SIZE];
+  const char *names[2 * (MAX_METRICS + 1)];
+  size_t count = 0;
+  snprintf(place, sizeof place, "training.%s.monitor", section);
+  for (int32_t i = -1; i < training->metrics.count; i++)
+    for (int validation = 0; validation < 2; validation++) {
+      snprintf(known[count], MONITOR_SIZE, "%s%s", validation ? "val_" : "",
+               i < 0 ? "loss" : training->metrics.item[i]);
+      names[count] = known[count];
+      count++;
+    }
+  size_t i = 0;
+  while (i < count && strcmp(names[i], *monitor)) i++;
+  if (i == count) return config_fail_unknown(c->source, line, place, "value", *monitor, names, count);
+  if (i % 2 && !has_validation) return config_fail(c->source, line, place, "'%s' needs data.validation", *monitor);
+  return THAW_OK;
+}
+
+static thaw_status check_metrics(const checker *c) {
+  const thaw_text_list *metrics = &c->job->training.metrics;
+  const thaw_yaml *node = thaw_yaml_get(c->training, "metrics");
+  int32_t line = node ? node->line : c->training->line;
+  if (metrics->count > MAX_METRICS)
+    return config_fail(c->source, line, "training.metrics", "more than %d metrics", (int)MAX_METRICS);
+  for (int32_t i = 0; i < metrics->count; i++)
+    for (int32_t j = 0; j < i; j++)
+      if (!strcmp(metrics->item[i], metrics->item[j]))
+        return config_fail(c->source, line, "training.metrics", "'%s' is listed twice", metrics->item[i]);
+  return THAW_OK;
+}
+
+static thaw_status check_labels(const checker *c) {
+  const thaw_job *job = c->job;
+  for (int32_t i = 0; i < job->head_count; i++)
+    for (int32_t j = 0; j < i && job->head[i].label; j++)
+      if (job->head[j].label && !strcmp(job->head[i].label, job->head[j].label)) {
+        char place[CONFIG_PLACE_SIZE];
+        snprintf(place, sizeof place, "head[%d].name", i);
+        return config_fail(c->source, job->head[i].line, place, "'%s' already names head[%d]", job->head[i].label, j);
+      }
+  return THAW_OK;
+}
+
+static thaw_status check_crop(const checker *c, const thaw_yaml *root) {
+  const thaw_augment_config *augment = &c->job->data.augment;
+  const thaw_yaml *node = thaw_yaml_get(thaw_yaml_get(thaw_yaml_get(root, "data"), "augment"), "crop");
+  if (augment->crop == 0 || augment->crop >= 0.05) return THAW_OK;
+  return config_fail(c->source, node ? node->line : root->line, "data.augment.crop",
+                     "%.15g is out of range: 0 (off), or the smallest kept fraction, 0.05 .. 1", augment->crop);
+}
+
+thaw_status config_check_job(const config_source *source, const thaw_yaml *root, thaw_job *job) {
+  checker c = {.source = source, .training = thaw_yaml_get(root, "training"), .job = job};
+  THAW_TRY(check_metrics(&c));
+  THAW_TRY(check_labels(&c));
+  THAW_TRY(check_crop(&c, root));
+  THAW_TRY(check_monitor(&c, "early_stopping", &job->training.early_stopping.monitor));
+  THAW_TRY(check_monitor(&c, "reduce_lr", &job->training.reduce_lr.monitor));
+  return check_monitor(&c, "checkpoint", &job->training.checkpoint.monitor);
+}

@@ -1,0 +1,141 @@
+/* thaw_job -> the effective job: YAML that reads back to the same job. */
+#include "config/config_private.h"
+
+#include <stdio.h>
+
+/* What cannot change results is not part of the digest: names and places of files (the content of data and weights has
+ * digests of its own), limits of time, and how work is spread and saved. */
+static const char *const digest_top[] = {"name", "output", NULL};
+static const char *const digest_backbone[] = {"weights", NULL};
+static const char *const digest_data[] = {"train", "validation", "test", NULL};
+static const char *const digest_training[] = {"metrics", "threads", "max_minutes", NULL};
+static const char *const plain_training[] = {"metrics", NULL};
+static const char *const digest_checkpoint[] = {"every_epochs", "every_minutes", "keep_last", NULL};
+
+static void echo_block(const thaw_schema *schema, const void *config, const char *const *skip, const char *indent,
+                       thaw_text *out) {
+  thaw_text pairs = {0};
+  char separator[16];
+  snprintf(separator, sizeof separator, "\n%s", indent);
+  if (config_echo_fields(schema, config, skip, separator, &pairs)) thaw_text_add(out, "%s", indent);
+  if (pairs.length) thaw_text_add(out, "%s\n", pairs.data);
+  if (pairs.failed) out->failed = true;
+  thaw_text_clear(&pairs);
+}
+
+static void echo_choice(const char *key, const thaw_choice *choice, thaw_text *out) {
+  thaw_text pairs = {0};
+  thaw_text_add(out, "{%s: %s", key, choice->schema->name);
+  if (choice->label) {
+    thaw_text_add(out, ", name: ");
+    config_echo_text(choice->label, out);
+  }
+  if (config_echo_fields(choice->schema, choice->config, NULL, ", ", &pairs)) thaw_text_add(out, ", %s", pairs.data);
+  if (pairs.failed) out->failed = true;
+  thaw_text_add(out, "}\n");
+  thaw_text_clear(&pairs);
+}
+
+static void echo_flow(const char *indent, const thaw_schema *schema, const void *config, const char *const *skip,
+                      thaw_text *out) {
+  thaw_text_add(out, "%s%s: {", indent, schema->name);
+  config_echo_fields(schema, config, skip, ", ", out);
+  thaw_text_add(out, "}\n");
+}
+
+static void echo_backbone(const thaw_backbone_config *backbone, bool digest_only, thaw_text *out) {
+  thaw_text_add(out, "backbone:\n");
+  echo_block(&config_backbone_schema, backbone, digest_only ? digest_backbone : NULL, "  ", out);
+  if (backbone->input[0])
+    thaw_text_add(out, "  input: [%d, %d, %d]\n", backbone->input[0], backbone->input[1], backbone->input[2]);
+  if (digest_only) thaw_text_add(out, "  weights: %s\n", backbone->weights ? "given" : "random");
+}
+
+static void echo_data(const thaw_data_config *data, bool digest_only, thaw_text *out) {
+  thaw_text_add(out, "data:\n");
+  echo_block(&config_data_schema, data, digest_only ? digest_data : NULL, "  ", out);
+  if (digest_only && data->validation) thaw_text_add(out, "  validation: given\n");
+  if (data->augment.enabled) echo_flow("  ", &config_augment_schema, &data->augment, NULL, out);
+}
+
+static void echo_cache(const thaw_cache_config *cache, bool digest_only, thaw_text *out) {
+  if (!digest_only)
+    echo_flow("", &config_cache_schema, cache, NULL, out);
+  else if (cache->enabled && cache->storage)
+    thaw_text_add(out, "cache: {storage: float16}\n");
+}
+
+static void echo_training(const thaw_training_config *training, bool digest_only, thaw_text *out) {
+  thaw_text_add(out, "training:\n  loss: ");
+  echo_choice("name", &training->loss, out);
+  echo_block(&config_training_schema, training, digest_only ? digest_training : plain_training, "  ", out);
+  thaw_text_add(out, "  metrics: [");
+  for (int32_t i = 0; i < training->metrics.count; i++) {
+    if (i) thaw_text_add(out, ", ");
+    config_echo_text(training->metrics.item[i], out);
+  }
+  thaw_text_add(out, "]\n");
+  if (training->early_stopping.enabled)
+    echo_flow("  ", &config_early_stopping_schema, &training->early_stopping, NULL, out);
+  if (training->reduce_lr.enabled) echo_flow("  ", &config_reduce_lr_schema, &training->reduce_lr, NULL, out);
+  echo_flow("  ", &config_checkpoint_schema, &training->checkpoint, digest_only ? digest_checkpoint : NULL, out);
+  thaw_text_add(out, "  phases:\n");
+  for (int32_t i = 0; i < training->phase_count; i++) {
+    thaw_text_add(out, "    - optimizer: ");
+    echo_choice("name", &training->phases[i].optimizer, out);
+    echo_block(&config_phase_schema, &training->phases[i], NULL, "      ", out);
+  }
+}
+
+thaw_status thaw_job_echo(const thaw_job *job, bool digest_only, thaw_text *out) {
+  echo_block(&config_top_schema, job, digest_only ? digest_top : NULL, "", out);
+  echo_backbone(&job->backbone, digest_only, out);
+  thaw_text_add(out, "head:\n");
+  for (int32_t i = 0; i < job->head_count; i++) {
+    thaw_text_add(out, "  - ");
+    echo_choice("layer", &job->head[i], out);
+  }
+  echo_data(&job->data, digest_only, out);
+  echo_cache(&job->cache, digest_only, out);
+  echo_training(&job->training, digest_only, out);
+  return out->failed ? thaw_fail(THAW_ERR_MEMORY, "out of memory while writing the effective job") : THAW_OK;
+}
+
+/* ------------------------------------------------------------------ help */
+
+static void help_section(const char *title, const thaw_schema *schema, const char *more, thaw_text *out) {
+  thaw_text_add(out, "%s: %s\n%s", title, schema->help, more);
+  thaw_schema_help(schema, out);
+  thaw_text_add(out, "\n");
+}
+
+static void help_list(const char *title, const thaw_schema_list *list, thaw_text *out) {
+  for (const thaw_schema *const *schema = list->schemas; *schema; schema++) {
+    thaw_text_add(out, "%s {%s: %s}: %s\n", title, list->key, (*schema)->name, (*schema)->help ? (*schema)->help : "");
+    thaw_schema_help(*schema, out);
+  }
+  thaw_text_add(out, "\n");
+}
+
+void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
+  help_section("job", &config_top_schema, "", out);
+  help_section("backbone", &config_backbone_schema,
+               "  input ([height, width, channels], default as the architecture was trained): size of the images\n",
+               out);
+  help_section("data", &config_data_schema, "", out);
+  help_section("data.augment", &config_augment_schema, "", out);
+  help_section("training", &config_training_schema,
+               "  loss (a loss, required): its name, or {name: ..., ...}\n"
+               "  optimizer (an optimizer): its name, or {name: ..., ...}\n"
+               "  phases (list): or, for a single phase, its keys directly in training\n",
+               out);
+  help_section("training.phases", &config_phase_schema, "", out);
+  help_section("training.early_stopping", &config_early_stopping_schema, "", out);
+  help_section("training.reduce_lr", &config_reduce_lr_schema, "", out);
+  help_section("training.checkpoint", &config_checkpoint_schema, "", out);
+  help_section("cache", &config_cache_schema, "", out);
+  thaw_text_add(out, "head: a list of layers\n\n");
+  help_list("layer", &schemas->layers, out);
+  help_list("loss", &schemas->losses, out);
+  help_list("optimizer", &schemas->optimizers, out);
+}
