@@ -1,0 +1,50 @@
+/* conv_plan.c: block sizes from the sizes of the caches. They decide speed only, never a bit of the result. */
+#include "kernel/conv_plan.h"
+#include <unistd.h>
+
+enum { WINOGRAD_POINTS = 36, KIB = 1024 };
+
+/* One core's second-level cache in floats; some virtual machines report 0. */
+static size_t cache_floats(void) {
+  long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (bytes < 256 * KIB) bytes = 512 * KIB;
+  if (bytes > 4096 * KIB) bytes = 4096 * KIB;
+  return (size_t)bytes / sizeof(float);
+}
+
+size_t thaw_winograd_row(int32_t channels) {
+  size_t lines = thaw_round_up((size_t)channels, THAW_ALIGN_FLOATS) / THAW_ALIGN_FLOATS;
+  return (lines | 1) * THAW_ALIGN_FLOATS;
+}
+
+size_t thaw_winograd_plane(int32_t tiles, size_t row) {
+  return ((size_t)tiles * (row / THAW_ALIGN_FLOATS) | 1) * THAW_ALIGN_FLOATS;
+}
+
+void thaw_plan_winograd(thaw_conv *conv) {
+  const thaw_conv_desc *d = &conv->desc;
+  int32_t panel = 2 * conv->isa->lanes, rows = conv->isa->rows;
+  conv->k_block = (int32_t)thaw_round_up((size_t)d->k, (size_t)panel);
+  size_t per_tile = WINOGRAD_POINTS * (thaw_winograd_row(d->c) + thaw_winograd_row(conv->k_block));
+  int32_t block = (int32_t)(cache_floats() / 2 / per_tile) / rows * rows;
+  conv->block = block < rows ? rows : block;
+  conv->conv_scratch = WINOGRAD_POINTS * (thaw_winograd_plane(conv->block, thaw_winograd_row(d->c)) +
+                                          thaw_winograd_plane(conv->block, thaw_winograd_row(conv->k_block)));
+}
+
+/* Half the cache for the input that all panels of weights go over. */
+void thaw_plan_gemm(thaw_conv *conv) {
+  const thaw_conv_desc *d = &conv->desc;
+  size_t room = cache_floats() / 2;
+  if (thaw_conv_flat(d)) {
+    size_t block = room / (size_t)d->c, rows = (size_t)conv->isa->rows * 4;
+    conv->block = (int32_t)(block / rows * rows < rows ? rows : block / rows * rows);
+    conv->conv_scratch = d->prologue ? (size_t)conv->block * (size_t)d->c : 0;
+    return;
+  }
+  size_t row = (size_t)thaw_strip_width(d) * (size_t)d->c;
+  int32_t block = 1;
+  while (block < conv->h_conv && (size_t)thaw_strip_height(d, block + 1) * row <= room) block++;
+  conv->block = block;
+  conv->conv_scratch = thaw_conv_pointwise(d) && !d->prologue ? 0 : (size_t)thaw_strip_height(d, block) * row;
+}

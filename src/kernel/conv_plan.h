@@ -1,0 +1,12 @@
+/* conv_plan.h: block sizes and packing of each algorithm. */
+#ifndef THAW_CONV_PLAN_H
+#define THAW_CONV_PLAN_H
+
+#include "kernel/kernel_private.h"
+
+thaw_status thaw_conv_check(const thaw_conv_desc *desc) THAW_CHECKED;
+/* Set block, k_block and conv_scratch. */
+void thaw_plan_winograd(thaw_conv *conv);
+void thaw_plan_gemm(thaw_conv *conv);
+
+#endif

@@ -1,0 +1,75 @@
+/* isa.c: choice of the instruction set, and the public functions that only go through its table. */
+#include "kernel/kernel_private.h"
+#include <string.h>
+
+const char *const thaw_activation_names[] = {"linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "swish", NULL};
+
+static bool cpu_has_avx2(void) {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+static bool cpu_has_avx512(void) {
+  __builtin_cpu_init();
+  return cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+
+thaw_status thaw_isa_select(const char *wanted, const thaw_isa **out) {
+  if (wanted && strcmp(wanted, "avx2") != 0 && strcmp(wanted, "avx512") != 0)
+    return thaw_fail(THAW_ERR_USAGE, "instruction set \"%s\" is unknown, expected avx2 or avx512", wanted);
+  if (!cpu_has_avx2())
+    return thaw_fail(THAW_ERR_RUN,
+                     "this CPU lacks AVX2, FMA or F16C, expected an x86-64 CPU of 2013 or later that has them "
+                     "(in a virtual machine: pass the host's CPU through)");
+  if (wanted && strcmp(wanted, "avx512") == 0 && !cpu_has_avx512())
+    return thaw_fail(THAW_ERR_RUN,
+                     "instruction set avx512 is wanted, but this CPU has only avx2: use that (the results are "
+                     "the same)");
+  bool wide = wanted ? strcmp(wanted, "avx512") == 0 : cpu_has_avx512();
+  *out = wide ? &thaw_isa_avx512 : &thaw_isa_avx2;
+  return THAW_OK;
+}
+
+const char *thaw_isa_name(const thaw_isa *isa) {
+  return isa->name;
+}
+
+void thaw_pool(const thaw_isa *isa, const thaw_pool_desc *desc, const float *x, int32_t n, float *y) {
+  isa->pool(desc, x, n, y);
+}
+
+void thaw_global_pool(const thaw_isa *isa, bool average, const float *x, int32_t n, int32_t pixels, int32_t c,
+                      int32_t x_stride, float *y) {
+  isa->global_pool(average, x, n, pixels, c, x_stride, y);
+}
+
+void thaw_affine(const thaw_isa *isa, thaw_activation activation, const float *x, const float *scale,
+                 const float *shift, const float *add, size_t pixels, int32_t c, int32_t x_stride, int32_t y_stride,
+                 float *y) {
+  isa->affine(activation, x, scale, shift, add, pixels, c, x_stride, y_stride, y);
+}
+
+void thaw_activate(const thaw_isa *isa, thaw_activation activation, const float *x, size_t rows, int32_t width,
+                   float *y) {
+  isa->activate(activation, x, rows, width, y);
+}
+
+void thaw_activate_backward(const thaw_isa *isa, thaw_activation activation, const float *x, const float *y,
+                            const float *dy, size_t rows, int32_t width, float *dx) {
+  isa->activate_backward(activation, x, y, dy, rows, width, dx);
+}
+
+size_t thaw_gemm_scratch_bytes(const thaw_isa *isa, const thaw_gemm_desc *desc) {
+  return isa->gemm_scratch(desc) * sizeof(float);
+}
+
+void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, const float *b, float *c,
+               void *scratch) {
+  isa->gemm(desc, a, b, c, scratch);
+}
+
+int32_t thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
+                                  int32_t slices, int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums) {
+  return isa->dense_gradient(x, dy, slice_start, slices, c, k, factor, limit, sums);
+}

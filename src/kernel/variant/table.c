@@ -1,0 +1,24 @@
+/* table.c: the table of one instruction set. */
+#include "kernel/variant/simd.h"
+#include "kernel/variant/variant.h"
+
+const thaw_isa THAW_VARIANT(thaw_isa) = {
+#ifdef __AVX512F__
+    .name = "avx512",
+#else
+    .name = "avx2",
+#endif
+    .lanes = LANES,
+    .rows = ROWS,
+    .winograd = THAW_VARIANT(thaw_winograd),
+    .conv_gemm = THAW_VARIANT(thaw_conv_gemm),
+    .depthwise = THAW_VARIANT(thaw_depthwise),
+    .pool = THAW_VARIANT(thaw_pool),
+    .global_pool = THAW_VARIANT(thaw_global_pool),
+    .affine = THAW_VARIANT(thaw_affine),
+    .activate = THAW_VARIANT(thaw_activate),
+    .activate_backward = THAW_VARIANT(thaw_activate_backward),
+    .gemm_scratch = THAW_VARIANT(thaw_gemm_scratch),
+    .gemm = THAW_VARIANT(thaw_gemm),
+    .dense_gradient = THAW_VARIANT(thaw_dense_gradient),
+};

@@ -1,0 +1,33 @@
+/* variant.h: names of the functions that are compiled once per instruction set, with a suffix each. */
+#ifndef THAW_KERNEL_VARIANT_H
+#define THAW_KERNEL_VARIANT_H
+
+#include "kernel/kernel_private.h"
+
+#ifdef __AVX512F__
+#define THAW_VARIANT(name) name##_avx512
+#else
+#define THAW_VARIANT(name) name##_avx2
+#endif
+
+void THAW_VARIANT(thaw_winograd)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
+                                 const float *residual, float *y, float *scratch);
+void THAW_VARIANT(thaw_conv_gemm)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
+                                  const float *residual, float *y, float *scratch);
+void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
+                                  const float *residual, float *y, float *scratch);
+void THAW_VARIANT(thaw_pool)(const thaw_pool_desc *desc, const float *x, int32_t n, float *y);
+void THAW_VARIANT(thaw_global_pool)(bool average, const float *x, int32_t n, int32_t pixels, int32_t c,
+                                    int32_t x_stride, float *y);
+void THAW_VARIANT(thaw_affine)(thaw_activation activation, const float *x, const float *scale, const float *shift,
+                               const float *add, size_t pixels, int32_t c, int32_t x_stride, int32_t y_stride,
+                               float *y);
+void THAW_VARIANT(thaw_activate)(thaw_activation activation, const float *x, size_t rows, int32_t width, float *y);
+void THAW_VARIANT(thaw_activate_backward)(thaw_activation activation, const float *x, const float *y, const float *dy,
+                                          size_t rows, int32_t width, float *dx);
+size_t THAW_VARIANT(thaw_gemm_scratch)(const thaw_gemm_desc *desc);
+void THAW_VARIANT(thaw_gemm)(const thaw_gemm_desc *desc, const float *a, const float *b, float *c, float *scratch);
+int32_t THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
+                                          int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums);
+
+#endif

@@ -1,0 +1,153 @@
+/* The live part's matrix product and the quantised weight gradient. */
+#include "kernel_testing.h"
+#include "thaw/memory.h"
+#include <math.h>
+#include <string.h>
+
+static float *run(const thaw_isa *isa, const thaw_gemm_desc *d, const float *a, const float *b, const float *c) {
+  size_t count = (size_t)d->m * (size_t)d->ldc;
+  float *out = testing_unwritten(count);
+  memcpy(out, c, count * sizeof *out);
+  void *scratch = thaw_new(thaw_gemm_scratch_bytes(isa, d), 1);
+  thaw_gemm(isa, d, a, b, out, scratch);
+  thaw_free(scratch);
+  return out;
+}
+
+/* Row i computed alone has the bits that it has among the others. */
+static void check_rows(const thaw_isa *isa, const thaw_gemm_desc *d, const float *a, const float *b, const float *c,
+                       const float *whole) {
+  for (int32_t i = 0; i < d->m; i += 1 + d->m / 5) {
+    thaw_gemm_desc one = *d;
+    one.m = 1;
+    float *row =
+        run(isa, &one, a + (size_t)i * (size_t)(d->transpose_a ? 1 : d->lda), b, c + (size_t)i * (size_t)d->ldc);
+    testing_same("gemm row", row, whole + (size_t)i * (size_t)d->ldc, (size_t)d->n * sizeof *row);
+    thaw_free(row);
+  }
+}
+
+static void check(int32_t m, int32_t n, int32_t k, int flags) {
+  const thaw_isa *isas[2];
+  int count = testing_isas(isas);
+  thaw_gemm_desc d = {
+      .m = m, .n = n, .k = k, .transpose_a = flags & 1, .transpose_b = flags & 2, .accumulate = flags & 4};
+  d.lda = (d.transpose_a ? m : k) + (flags & 8 ? 3 : 0), d.ldb = (d.transpose_b ? k : n) + (flags & 8 ? 5 : 0);
+  d.ldc = n + (flags & 8 ? 2 : 0);
+  float *a = testing_numbers((size_t)(d.transpose_a ? k : m) * (size_t)d.lda, 1, 1);
+  float *b = testing_numbers((size_t)(d.transpose_b ? n : k) * (size_t)d.ldb, 2, 1);
+  size_t size = (size_t)m * (size_t)d.ldc;
+  float *c = testing_numbers(size, 3, 1), *expected = testing_numbers(size, 3, 1), *first = NULL;
+  thaw_ref_gemm(&d, a, b, expected);
+  for (int v = 0; v < count; v++) {
+    float *out = run(isas[v], &d, a, b, c);
+    testing_close("gemm", out, expected, size, 2e-6);
+    check_rows(isas[v], &d, a, b, c, out);
+    if (first) testing_same("gemm", first, out, size * sizeof *out);
+    thaw_free(first);
+    first = out;
+  }
+  thaw_free(a), thaw_free(b), thaw_free(c), thaw_free(expected), thaw_free(first);
+}
+
+static void gemm_matches_twin(void **state) {
+  (void)state;
+  static const int32_t shapes[][3] = {{1, 1, 1},     {8, 128, 512}, {8, 10, 128}, {8, 512, 128},
+                                      {13, 33, 7},   {17, 16, 40},  {40, 50, 60}, {512, 20, 8},
+                                      {3, 100, 700}, {64, 48, 520}, {7, 5, 1030}, {33, 31, 1}};
+  for (int s = 0; s < 12; s++)
+    for (int flags = 0; flags < 16; flags++) check(shapes[s][0], shapes[s][1], shapes[s][2], flags);
+}
+
+/* The chain by hand: fmaf over the slice's rows, then llrint of the product with the factor. */
+static void check_gradient(int32_t c, int32_t k, const int32_t *start, int32_t slices) {
+  const thaw_isa *isas[2];
+  int count = testing_isas(isas);
+  const double factor = 0x1p30;
+  size_t rows = (size_t)start[slices], size = (size_t)(c * k);
+  float *x = testing_numbers(rows * (size_t)c, 1, 2), *dy = testing_numbers(rows * (size_t)k, 2, .3f);
+  int64_t *expected = thaw_new(size, sizeof *expected), *sums = thaw_new(size + 8, sizeof *sums);
+  for (int v = 0; v < count; v++) {
+    for (size_t i = 0; i < size + 8; i++) sums[i] = (int64_t)i - 7;
+    for (size_t i = 0; i < size; i++) expected[i] = (int64_t)i - 7;
+    for (int32_t s = 0; s < slices; s++)
+      for (int32_t i = 0; i < c; i++)
+        for (int32_t j = 0; j < k; j++) {
+          float sum = 0;
+          for (int32_t r = start[s]; r < start[s + 1]; r++) sum = fmaf(x[r * c + i], dy[r * k + j], sum);
+          expected[i * k + j] += llrint(sum * factor);
+        }
+    assert_int_equal(thaw_dense_gradient_exact(isas[v], x, dy, start, slices, c, k, factor, (int64_t)1 << 50, sums),
+                     -1);
+    testing_same("gradient", sums, expected, size * sizeof *sums);
+    for (size_t i = size; i < size + 8; i++) assert_int_equal(sums[i], (int64_t)i - 7);
+  }
+  thaw_free(x), thaw_free(dy), thaw_free(expected), thaw_free(sums);
+}
+
+static void gradient_is_exact(void **state) {
+  (void)state;
+  const int32_t even[] = {0, 8, 16, 24}, odd[] = {0, 1, 4, 4, 12};
+  static const int32_t shapes[][2] = {{1, 1}, {12, 32}, {13, 10}, {64, 33}, {7, 24}, {30, 100}, {5, 7}, {9, 15}};
+  for (int i = 0; i < 8; i++) {
+    check_gradient(shapes[i][0], shapes[i][1], even, 3);
+    check_gradient(shapes[i][0], shapes[i][1], odd, 4);
+  }
+}
+
+static void gradient_ties_go_to_even(void **state) {
+  (void)state;
+  const thaw_isa *isas[2];
+  int count = testing_isas(isas);
+  const int32_t start[] = {0, 1};
+  float x[1] = {1}, dy[6] = {.5f, 1.5f, 2.5f, -.5f, -1.5f, -2.5f};
+  const int64_t expected[6] = {0, 2, 2, 0, -2, -2};
+  for (int v = 0; v < count; v++) {
+    int64_t sums[6] = {0};
+    assert_int_equal(thaw_dense_gradient_exact(isas[v], x, dy, start, 1, 1, 6, 1, 1000, sums), -1);
+    testing_same("ties", sums, expected, sizeof sums);
+  }
+}
+
+static void gradient_reports_the_first_bad_slice(void **state) {
+  (void)state;
+  const thaw_isa *isas[2];
+  int count = testing_isas(isas);
+  const int32_t start[] = {0, 2, 4, 6};
+  enum { C = 20, K = 37 };
+  for (int v = 0; v < count; v++)
+    for (int where = 0; where < K; where += 6) {
+      float x[6 * C], dy[6 * K];
+      int64_t sums[C * K] = {0};
+      for (int i = 0; i < 6 * C; i++) x[i] = 1;
+      for (int i = 0; i < 6 * K; i++) dy[i] = 1;
+      assert_int_equal(thaw_dense_gradient_exact(isas[v], x, dy, start, 3, C, K, 4, 8, sums), -1);
+      dy[4 * K + where] = -4;
+      assert_int_equal(thaw_dense_gradient_exact(isas[v], x, dy, start, 3, C, K, 4, 8, sums), 2);
+      x[2 * C + 17] = NAN;
+      assert_int_equal(thaw_dense_gradient_exact(isas[v], x, dy, start, 3, C, K, 4, 8, sums), 1);
+      x[0] = INFINITY;
+      assert_int_equal(thaw_dense_gradient_exact(isas[v], x, dy, start, 3, C, K, 4, 8, sums), 0);
+    }
+}
+
+static void isa_choice(void **state) {
+  (void)state;
+  const thaw_isa *isa;
+  assert_int_equal(thaw_isa_select(NULL, &isa), THAW_OK);
+  assert_int_equal(thaw_isa_select("avx2", &isa), THAW_OK);
+  assert_string_equal(thaw_isa_name(isa), "avx2");
+  assert_int_equal(thaw_isa_select("sse", &isa), THAW_ERR_USAGE);
+  assert_non_null(strstr(thaw_message(), "sse"));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(gemm_matches_twin),
+      cmocka_unit_test(gradient_is_exact),
+      cmocka_unit_test(gradient_ties_go_to_even),
+      cmocka_unit_test(gradient_reports_the_first_bad_slice),
+      cmocka_unit_test(isa_choice),
+  };
+  return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
+}
