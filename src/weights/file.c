@@ -1,0 +1,171 @@
+/* Looks through a Keras weight file. Layouts (keras/src/legacy/saving/legacy_h5_format.py, saving/saving_lib.py):
+ *
+ *     legacy weights   /  layer_names; /<layer>  weight_names; /<layer>/<weight name>
+ *     legacy model     /  model_config; /model_weights holds the above
+ *     Keras 3 weights  /layers/<class>_<n>/vars/<i>
+ *
+ * Names are taken as they are written: writers of all generations differ in them. */
+#include "thaw/memory.h"
+#include "weights/weights_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *thaw_weight_shape_text(const thaw_h5_info *info, char out[96]) {
+  size_t used = (size_t)snprintf(out, 96, "(");
+  for (int i = 0; i < info->rank; i++)
+    used += (size_t)snprintf(out + used, 96 - used, "%s%lld", i ? ", " : "", (long long)info->dim[i]);
+  snprintf(out + used, 96 - used, ")");
+  return out;
+}
+
+const char *thaw_param_shape_text(const thaw_param *param, char out[96]) {
+  thaw_h5_info info = {.rank = param->rank};
+  for (int i = 0; i < param->rank; i++) info.dim[i] = param->dim[i];
+  return thaw_weight_shape_text(&info, out);
+}
+
+thaw_weight_layer *thaw_weight_file_layer(thaw_weight_file *file, const char *name) {
+  for (size_t i = file->count; i-- > 0;)
+    if (strcmp(file->layer[i].name, name) == 0) return &file->layer[i];
+  if (thaw_grow((void **)&file->layer, file->count, &file->capacity, sizeof *file->layer) != 0) return NULL;
+  char *copy = thaw_copy_text(name);
+  if (!copy) return NULL;
+  file->layer[file->count] = (thaw_weight_layer){.name = copy};
+  return &file->layer[file->count++];
+}
+
+thaw_status thaw_weight_file_add(thaw_weight_file *file, thaw_weight_layer *layer, const char *name,
+                                 const char *dataset, thaw_weight_role role) {
+  if (!thaw_h5_exists(file->h5, dataset))
+    return thaw_fail(THAW_ERR_DATA, "%s: weight '%s' of layer '%s' is announced but missing", file->path, name,
+                     layer->name);
+  if (thaw_grow((void **)&layer->weight, layer->count, &layer->capacity, sizeof *layer->weight) != 0)
+    return THAW_ERR_MEMORY;
+  thaw_weight weight = {.name = thaw_copy_text(name), .dataset = thaw_copy_text(dataset), .role = role};
+  if (role == THAW_ROLE_OTHER) weight.role = thaw_weight_role_of(name);
+  thaw_status status = weight.name && weight.dataset ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK) status = thaw_h5_describe(file->h5, dataset, &weight.info);
+  if (status != THAW_OK) {
+    thaw_free(weight.name);
+    thaw_free(weight.dataset);
+    return status;
+  }
+  layer->weight[layer->count++] = weight;
+  return THAW_OK;
+}
+
+/* "block1_conv1" of "vgg16/block1_conv1/kernel:0"; NULL when the name has one part only. thaw_free. */
+static char *owner_of(const char *weight_name) {
+  const char *end = strrchr(weight_name, '/');
+  if (!end) return NULL;
+  const char *start = end;
+  while (start > weight_name && start[-1] != '/') start--;
+  return thaw_format("%.*s", (int)(end - start), start);
+}
+
+/* A model used as a layer has one group with all its weights: then the owners in the weight names are the layers. */
+static bool is_nested_model(const thaw_strings *names) {
+  char *first = NULL;
+  bool nested = false;
+  for (size_t i = 0; i < names->count && !nested; i++) {
+    char *owner = owner_of(names->item[i]);
+    nested = i > 0 && owner && first && strcmp(owner, first) != 0;
+    if (i == 0)
+      first = owner;
+    else
+      thaw_free(owner);
+  }
+  thaw_free(first);
+  return nested;
+}
+
+static thaw_status add_legacy_weight(thaw_weight_file *file, const char *group, const char *layer_name,
+                                     const char *weight_name, bool nested) {
+  char *dataset = thaw_format("%s/%s", group, weight_name), *owner = nested ? owner_of(weight_name) : NULL;
+  thaw_weight_layer *layer = dataset ? thaw_weight_file_layer(file, owner ? owner : layer_name) : NULL;
+  thaw_status status =
+      layer ? thaw_weight_file_add(file, layer, weight_name, dataset, THAW_ROLE_OTHER) : THAW_ERR_MEMORY;
+  thaw_free(dataset);
+  thaw_free(owner);
+  return status;
+}
+
+static thaw_status read_legacy_layer(thaw_weight_file *file, const char *root, const char *name) {
+  char *group = thaw_format("%s/%s", root, name);
+  if (!group) return THAW_ERR_MEMORY;
+  thaw_strings names = {0};
+  thaw_status status = THAW_OK;
+  if (!thaw_h5_is_group(file->h5, group))
+    status = thaw_fail(THAW_ERR_DATA, "%s: layer '%s' is announced but has no group", file->path, name);
+  if (status == THAW_OK) status = thaw_h5_get_strings(file->h5, group, "weight_names", &names);
+  bool nested = is_nested_model(&names);
+  for (size_t i = 0; i < names.count && status == THAW_OK; i++)
+    status = add_legacy_weight(file, group, name, names.item[i], nested);
+  thaw_strings_clear(&names);
+  thaw_free(group);
+  return status;
+}
+
+static bool has_layer_names(thaw_h5 *h5, const char *group) {
+  return thaw_h5_has_attribute(h5, group, "layer_names") || thaw_h5_has_attribute(h5, group, "layer_names0");
+}
+
+static thaw_status read_legacy(thaw_weight_file *file, const char *root) {
+  const char *group = root[0] ? root : "/";
+  thaw_strings layers = {0};
+  thaw_status status = thaw_h5_get_strings(file->h5, group, "layer_names", &layers);
+  for (size_t i = 0; i < layers.count && status == THAW_OK; i++) status = read_legacy_layer(file, root, layers.item[i]);
+  thaw_strings_clear(&layers);
+  if (status == THAW_OK && thaw_h5_has_attribute(file->h5, group, "keras_version"))
+    status = thaw_h5_get_text(file->h5, group, "keras_version", &file->version);
+  return status;
+}
+
+static thaw_status read_directory(thaw_weight_file *file) {
+  const char *layout;
+  thaw_status status;
+  file->named = true;
+  if (has_layer_names(file->h5, "/")) {
+    layout = "Keras legacy HDF5 weights";
+    status = read_legacy(file, "");
+  } else if (thaw_h5_is_group(file->h5, "/model_weights") && has_layer_names(file->h5, "/model_weights")) {
+    layout = "Keras legacy HDF5 model";
+    status = read_legacy(file, "/model_weights");
+  } else if (thaw_weight_file_is_object_tree(file->h5)) {
+    layout = "Keras 3 weights";
+    status = thaw_weight_file_read_object_tree(file);
+  } else {
+    return thaw_fail(THAW_ERR_DATA,
+                     "%s: not a Keras weight file: it has neither layer_names, nor /model_weights, nor /layers",
+                     file->path);
+  }
+  THAW_TRY(status);
+  if (file->count == 0) return thaw_fail(THAW_ERR_DATA, "%s: none of its layers has weights", file->path);
+  file->layout = thaw_copy_text(layout);
+  return file->layout ? THAW_OK : THAW_ERR_MEMORY;
+}
+
+thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) {
+  *out = (thaw_weight_file){.path = path};
+  THAW_TRY(thaw_h5_open(path, &out->h5));
+  thaw_status status = read_directory(out);
+  if (status != THAW_OK) thaw_weight_file_close(out);
+  return status;
+}
+
+void thaw_weight_file_close(thaw_weight_file *file) {
+  for (size_t i = 0; i < file->count; i++) {
+    for (size_t j = 0; j < file->layer[i].count; j++) {
+      thaw_free(file->layer[i].weight[j].name);
+      thaw_free(file->layer[i].weight[j].dataset);
+    }
+    thaw_free(file->layer[i].weight);
+    thaw_free(file->layer[i].name);
+  }
+  thaw_free(file->layer);
+  thaw_free(file->layout);
+  thaw_free(file->version);
+  thaw_h5_close(file->h5);
+  *file = (thaw_weight_file){0};
+}

@@ -1,0 +1,93 @@
+/* From a weight file into a network. */
+#include "thaw/digest.h"
+#include "thaw/memory.h"
+#include "weights/weights_private.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_readable(thaw_h5_type type) {
+  return type == THAW_H5_F32 || type == THAW_H5_F16 || type == THAW_H5_F64;
+}
+
+static thaw_status check_values(const thaw_weight_file *file, const char *layer, const thaw_weight *weight,
+                                const float *value, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (isfinite(value[i]) && (weight->role != THAW_ROLE_VARIANCE || value[i] >= 0)) continue;
+    return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s: element %zu is %g%s", file->path, layer, weight->dataset, i,
+                     (double)value[i], isfinite(value[i]) ? ", but a variance is not negative" : "");
+  }
+  return THAW_OK;
+}
+
+static thaw_status read_param(const thaw_weight_file *file, const char *layer, const thaw_weight *weight,
+                              thaw_param *param) {
+  size_t count = thaw_param_count(param);
+  if (!is_readable(weight->info.type))
+    return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s holds %s, expected float32, float16 or float64", file->path,
+                     layer, weight->dataset, thaw_h5_type_name(weight->info.type));
+  if (!param->value) return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no memory for its weights", layer);
+  THAW_TRY(thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, (int64_t)count, param->value));
+  return check_values(file, layer, weight, param->value, count);
+}
+
+static thaw_status read_layer(const thaw_weight_file *file, thaw_layer *layer, const thaw_weight_layer *from,
+                              thaw_log *log) {
+  char shape[96];
+  for (int32_t p = 0; p < layer->params; p++) {
+    const thaw_weight *weight = thaw_weight_for_param(from, &layer->param[p]);
+    THAW_TRY(read_param(file, layer->name, weight, &layer->param[p]));
+    thaw_verbose(log, "  %-28s %-16s %-20s <- %s", layer->name, layer->param[p].name,
+                 thaw_param_shape_text(&layer->param[p], shape), weight->dataset);
+  }
+  return THAW_OK;
+}
+
+/* What the file has beyond the network: a cut-off end, a classification top. */
+static void tell_rest(const thaw_weight_file *file, const thaw_weight_map *map, thaw_log *log) {
+  int32_t dense = 0;
+  for (size_t i = 0; i < file->count; i++) dense += thaw_weight_layer_is_dense(&file->layer[i]);
+  int32_t rest = (int32_t)file->count - map->layers - dense;
+  if (dense)
+    thaw_info(log, "%s: its classification top (%d dense layer%s) is left aside", file->path, dense,
+              dense == 1 ? "" : "s");
+  if (rest > 0) thaw_verbose(log, "%s: %d layers beyond the network are left aside", file->path, rest);
+}
+
+static thaw_status read_all(thaw_graph *graph, const thaw_weight_file *file, const thaw_weight_map *map,
+                            thaw_log *log) {
+  thaw_verbose(log, "%s: %s, %zu layers with weights, matched %s", file->path, file->layout, file->count, map->how);
+  for (int32_t i = 0; i < thaw_graph_count(graph); i++)
+    if (map->layer[i]) THAW_TRY(read_layer(file, &thaw_graph_node(graph, i)->layer, map->layer[i], log));
+  tell_rest(file, map, log);
+  return THAW_OK;
+}
+
+thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log, char digest_out[65]) {
+  thaw_weight_file file;
+  thaw_weight_map map = {0};
+  THAW_TRY(thaw_weight_file_open(path, &file));
+  thaw_status status = thaw_weight_map_make(graph, &file, false, &map);
+  if (status == THAW_OK) status = read_all(graph, &file, &map, log);
+  thaw_weight_map_clear(&map);
+  thaw_weight_file_close(&file);
+  if (status == THAW_OK) status = thaw_weights_digest(graph, false, digest_out);
+  return status;
+}
+
+thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char digest_out[65]) {
+  thaw_digest *digest;
+  THAW_TRY(thaw_digest_create(&digest));
+  for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
+    const thaw_node *node = thaw_graph_view(graph, i);
+    if (node->head && !head_too) continue;
+    for (int32_t p = 0; p < node->layer.params; p++) {
+      const thaw_param *param = &node->layer.param[p];
+      thaw_digest_add_text(digest, node->layer.name);
+      thaw_digest_add_text(digest, param->name);
+      if (param->value) thaw_digest_add(digest, param->value, thaw_param_count(param) * sizeof(float));
+    }
+  }
+  thaw_digest_finish(digest, digest_out);
+  return THAW_OK;
+}

@@ -1,0 +1,91 @@
+/* weights_private.h: what the files of this folder share: a weight file opened and looked through. */
+#ifndef THAW_WEIGHTS_PRIVATE_H
+#define THAW_WEIGHTS_PRIVATE_H
+
+#include "thaw/h5.h"
+#include "thaw/weights.h"
+
+/* What a variable is, whatever the writer called it. */
+typedef enum thaw_weight_role {
+  THAW_ROLE_OTHER,
+  THAW_ROLE_KERNEL, /* kernel, depthwise_kernel, W */
+  THAW_ROLE_BIAS,   /* bias, b */
+  THAW_ROLE_GAMMA,
+  THAW_ROLE_BETA,
+  THAW_ROLE_MEAN,    /* moving_mean, running_mean */
+  THAW_ROLE_VARIANCE /* moving_variance, running_var, and the old running_std, which holds a variance */
+} thaw_weight_role;
+/* From the last part of a name: "block1_conv1/kernel:0", "conv1_W_1:0", "bn_conv1_running_std:0". */
+thaw_weight_role thaw_weight_role_of(const char *name);
+
+typedef struct thaw_weight {
+  char *name;    /* as the file calls it */
+  char *dataset; /* its absolute path in the file */
+  thaw_weight_role role;
+  thaw_h5_info info;
+} thaw_weight;
+
+typedef struct thaw_weight_layer {
+  char *name;
+  thaw_weight *weight;
+  size_t count, capacity;
+} thaw_weight_layer;
+
+typedef struct thaw_weight_file {
+  thaw_h5 *h5;
+  const char *path;         /* borrowed */
+  char *layout;             /* "Keras legacy HDF5 weights", for messages */
+  char *version;            /* keras_version, or NULL */
+  thaw_weight_layer *layer; /* only layers with weights, in the file's order */
+  size_t count, capacity;
+  bool named; /* false: layer names say class and number only ("conv2d_3") */
+} thaw_weight_file;
+
+/* Reads the directory, not the values. On failure nothing stays open. */
+thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) THAW_CHECKED;
+void thaw_weight_file_close(thaw_weight_file *file);
+/* The layer called `name`, added when absent; NULL when memory is gone. */
+thaw_weight_layer *thaw_weight_file_layer(thaw_weight_file *file, const char *name);
+/* Adds the variable `name`, stored in `dataset`, to a layer; `role` OTHER: told from the name. */
+thaw_status thaw_weight_file_add(thaw_weight_file *file, thaw_weight_layer *layer, const char *name,
+                                 const char *dataset, thaw_weight_role role) THAW_CHECKED;
+/* Keras 3's .weights.h5: /layers/<class>_<n>/vars/<i>. */
+bool thaw_weight_file_is_object_tree(thaw_h5 *h5);
+thaw_status thaw_weight_file_read_object_tree(thaw_weight_file *file) THAW_CHECKED;
+
+/* The layer's weight of that role, or NULL. */
+const thaw_weight *thaw_weight_find(const thaw_weight_layer *layer, thaw_weight_role role);
+/* A dense layer: one kernel of two dimensions. Backbones have none, tops have. */
+bool thaw_weight_layer_is_dense(const thaw_weight_layer *layer);
+
+/* "(3, 3, 64, 128)" */
+const char *thaw_weight_shape_text(const thaw_h5_info *info, char out[96]);
+const char *thaw_param_shape_text(const thaw_param *param, char out[96]);
+
+/* Which graph layer gets which file layer. */
+typedef struct thaw_weight_map {
+  const thaw_weight_layer **layer; /* [graph count]; NULL where the node has no weights or is not wanted */
+  int32_t layers;                  /* entries that are not NULL */
+  const char *how;                 /* "by name", "by order", "by class and number" */
+} thaw_weight_map;
+/* For the backbone's nodes (all nodes when head_too). Checks every shape. */
+thaw_status thaw_weight_map_make(const thaw_graph *graph, const thaw_weight_file *file, bool head_too,
+                                 thaw_weight_map *out) THAW_CHECKED;
+void thaw_weight_map_clear(thaw_weight_map *map);
+/* The weight of `layer` that belongs to `param`, or NULL. */
+const thaw_weight *thaw_weight_for_param(const thaw_weight_layer *layer, const thaw_param *param);
+bool thaw_weight_shape_matches(const thaw_weight *weight, const thaw_param *param);
+
+/* "MobileNetV2 up to block_10_project_BN", appended; "an unknown architecture" when no architecture fits. */
+void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out);
+
+/* The nodes in the order of Keras' model.layers; order [graph count]. Nodes that the output does not need are left out.
+ */
+thaw_status thaw_weight_keras_order(const thaw_graph *graph, int32_t *order, int32_t *count_out) THAW_CHECKED;
+/* Keras' model_config. */
+thaw_status thaw_weight_model_config(const thaw_graph *graph, const char *name, thaw_text *out) THAW_CHECKED;
+/* Writes layer_names, weight_names and the datasets under the group `root` ("" for the file's root). */
+thaw_status thaw_weight_write_layers(thaw_h5 *h5, const char *root, const thaw_graph *graph,
+                                     bool head_too) THAW_CHECKED;
+
+#endif
