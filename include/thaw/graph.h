@@ -23,6 +23,8 @@ void thaw_graph_destroy(thaw_graph *graph);                                     
  * are inferred and checked at once; messages name the layer and its input shapes. */
 thaw_status thaw_graph_add(thaw_graph *graph, const char *type, const void *config, const char *name,
                            const int32_t *input, int32_t inputs, int32_t *node_out) THAW_CHECKED;
+/* Drops every node that `last` does not depend on, and renumbers; `last` becomes the last node. Before bind. */
+thaw_status thaw_graph_truncate(thaw_graph *graph, int32_t last) THAW_CHECKED;
 int32_t thaw_graph_count(const thaw_graph *graph);
 thaw_node *thaw_graph_node(thaw_graph *graph, int32_t index); /* borrowed */
 const thaw_node *thaw_graph_view(const thaw_graph *graph, int32_t index);

@@ -113,6 +113,31 @@ thaw_status thaw_graph_add(thaw_graph *graph, const char *type, const void *conf
   return THAW_OK;
 }
 
+/* number[i] = the new index of node i, -1 for nodes that go. */
+static void keep_ancestors(const thaw_graph *graph, int32_t last, int32_t *number) {
+  for (int32_t i = 0; i < graph->count; i++) number[i] = i == last || i == 0 ? 0 : -1;
+  for (int32_t i = last; i > 0; i--)
+    for (int32_t j = 0; number[i] == 0 && j < graph->node[i]->layer.inputs; j++) number[graph->node[i]->input[j]] = 0;
+  for (int32_t i = 0, next = 0; i < graph->count; i++)
+    if (number[i] == 0) number[i] = next++;
+}
+
+thaw_status thaw_graph_truncate(thaw_graph *graph, int32_t last) {
+  int32_t *number = thaw_new((size_t)graph->count, sizeof *number), kept = 0;
+  if (!number) return THAW_ERR_MEMORY;
+  keep_ancestors(graph, last, number);
+  for (int32_t i = 0; i < graph->count; i++) {
+    thaw_node *node = graph->node[i];
+    if (number[i] < 0) continue;
+    for (int32_t j = 0; j < node->layer.inputs; j++) node->input[j] = number[node->input[j]];
+    node->layer.index = (uint32_t)kept;
+    graph->node[kept++] = node;
+  }
+  graph->count = kept;
+  thaw_free(number);
+  return THAW_OK;
+}
+
 int32_t thaw_graph_count(const thaw_graph *graph) {
   return graph->count;
 }

@@ -1,0 +1,74 @@
+/* The list of architectures, and building one by name. */
+#include "zoo/builder.h"
+
+#include "thaw/memory.h"
+
+#include <string.h>
+
+const char *const thaw_preprocessing_names[] = {"raw", "caffe", "tf", "torch", NULL};
+
+const thaw_architecture *const thaw_architectures[] = {&thaw_vgg16,       &thaw_vgg19,       &thaw_resnet50,
+                                                       &thaw_mobilenetv2, &thaw_densenet121, NULL};
+
+const thaw_architecture *thaw_architecture_find(const char *name) {
+  for (int32_t i = 0; thaw_architectures[i]; i++)
+    if (strcmp(thaw_architectures[i]->name, name) == 0) return thaw_architectures[i];
+  return NULL;
+}
+
+static thaw_status unknown_name(const char *name) {
+  const char *names[16];
+  size_t count = 0;
+  thaw_text list = {0};
+  for (; thaw_architectures[count]; count++) {
+    names[count] = thaw_architectures[count]->name;
+    thaw_text_add(&list, "%s%s", count ? ", " : "", names[count]);
+  }
+  const char *nearest = thaw_nearest(name, names, count);
+  thaw_status status =
+      nearest ? thaw_fail(THAW_ERR_USAGE, "unknown architecture '%s' (did you mean '%s'?)", name, nearest)
+              : thaw_fail(THAW_ERR_USAGE, "unknown architecture '%s'; known are %s", name, list.data ? list.data : "");
+  thaw_text_clear(&list);
+  return status;
+}
+
+static thaw_status unknown_cut(const thaw_graph *graph, const char *name, const char *cut) {
+  size_t count = (size_t)thaw_graph_count(graph);
+  const char **names = thaw_new(count, sizeof *names);
+  if (!names) return THAW_ERR_MEMORY;
+  for (size_t i = 0; i < count; i++) names[i] = thaw_graph_view(graph, (int32_t)i)->layer.name;
+  const char *nearest = thaw_nearest(cut, names, count);
+  thaw_status status = nearest
+                           ? thaw_fail(THAW_ERR_USAGE, "%s has no layer '%s' (did you mean '%s'?)", name, cut, nearest)
+                           : thaw_fail(THAW_ERR_USAGE, "%s has no layer '%s'", name, cut);
+  thaw_free(names);
+  return status;
+}
+
+static thaw_status apply_cut(thaw_graph *graph, const char *name, const char *cut, int32_t *last) {
+  int32_t node = thaw_graph_find(graph, cut);
+  if (node < 1) return unknown_cut(graph, name, cut);
+  THAW_TRY(thaw_graph_truncate(graph, node));
+  *last = thaw_graph_count(graph) - 1;
+  return THAW_OK;
+}
+
+thaw_status thaw_zoo_build(const char *name, thaw_shape input, const char *cut, thaw_graph **out, int32_t *last_out) {
+  *out = NULL;
+  const thaw_architecture *architecture = thaw_architecture_find(name);
+  if (!architecture) return unknown_name(name);
+  if (input.h < architecture->minimum_size || input.w < architecture->minimum_size)
+    return thaw_fail(THAW_ERR_USAGE, "%s needs images of at least %dx%d, found %dx%d", name, architecture->minimum_size,
+                     architecture->minimum_size, input.h, input.w);
+  input.rank = 3;
+  thaw_graph *graph;
+  THAW_TRY(thaw_graph_create(input, &graph));
+  thaw_status status = architecture->build(graph, last_out);
+  if (status == THAW_OK && cut) status = apply_cut(graph, name, cut, last_out);
+  if (status != THAW_OK) {
+    thaw_graph_destroy(graph);
+    return status;
+  }
+  *out = graph;
+  return THAW_OK;
+}
