@@ -8,20 +8,26 @@
 
 typedef struct thaw_import_options {
   const char *source; /* folder of class folders, list.csv, x.npy, x.npz, train-images-idx3-ubyte[.gz] */
-  const char *labels; /* labels file for .npy and IDX sources; NULL: none */
+  const char *labels; /* labels file for .npy and IDX sources, array name in an .npz; NULL: none, or the usual names */
+  const char *images; /* array name in an .npz; NULL: the usual names */
   const char *output; /* folder; gets train/ validation/ test/ with catalog.yaml, or one catalogue without split */
-  int32_t h, w, c;    /* 0: as the first image (all must agree) */
+  int32_t h, w;       /* 0: as the first image (all must agree) */
+  int32_t c;          /* 1 or 3; 0: 3 when any image has colour, else 1 */
   thaw_fit fit;
-  double split[3]; /* train, validation, test fractions; sum 1, or counts when >= 1; {1,0,0}: no split */
+  double split[3]; /* train, validation, test fractions; sum 1, or counts; {1,0,0}: no split */
   bool stratify;   /* keep class proportions (default) */
   uint64_t seed;
   int64_t first, limit;  /* take `limit` samples (0: all) from `first` in source order, before the split */
   int64_t shard_samples; /* 0: about 64 MB a shard */
-  int deflate;
-  bool strict; /* a broken image is an error */
+  int deflate;           /* 0..9 */
+  bool strict;           /* a broken image is an error */
   bool overwrite;
-  bool regression;   /* CSV labels are numbers, not classes */
-  int32_t keep_bits; /* 0: as the source, 8: reduce 16-bit sources */
+  bool regression;     /* CSV labels are numbers, not classes */
+  bool multi_label;    /* CSV labels are class names separated by '|', any number of them */
+  int32_t keep_bits;   /* 0: as the source, 8: reduce 16-bit sources */
+  double value_max;    /* largest value of 16-bit sources, e.g. 4095 for 12-bit detectors; 0: 65535 */
+  const char *classes; /* "a,b,c": names in index order, instead of names or numbers found; NULL */
+  const char *path_column, *label_column, *group_column; /* of the CSV header; NULL: "path", "label", "group" */
 } thaw_import_options;
 void thaw_import_defaults(thaw_import_options *options);
 /* [collective] The same files whatever the number of ranks. */

@@ -81,6 +81,17 @@ void cli_print_text(const cli_context *cli, const thaw_text *text);             
 thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, char **text_out,
                             size_t *size_out) THAW_CHECKED;
 
+/* [collective] One per verb, in cmd_<verb>.c. */
+thaw_status cli_import(cli_context *cli);
+thaw_status cli_inspect(cli_context *cli);
+thaw_status cli_train(cli_context *cli);
+thaw_status cli_evaluate(cli_context *cli);
+thaw_status cli_predict(cli_context *cli);
+thaw_status cli_explain(cli_context *cli);
+thaw_status cli_report(cli_context *cli);
+thaw_status cli_export(cli_context *cli);
+thaw_status cli_bench(cli_context *cli);
+
 typedef struct cli_verb {
   const char *name, *summary;
   thaw_status (*run)(cli_context *cli);

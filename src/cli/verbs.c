@@ -2,5 +2,6 @@
 #include "cli/cli.h"
 
 const cli_verb cli_verbs[] = {
+    {"import", "turn images, lists and arrays into shards", cli_import},
     {NULL, NULL, NULL},
 };

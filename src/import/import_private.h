@@ -1,0 +1,136 @@
+/* import_private.h: what the files of src/import share. */
+#ifndef THAW_IMPORT_PRIVATE_H
+#define THAW_IMPORT_PRIVATE_H
+
+#include "thaw/import.h"
+#include "thaw/memory.h"
+#include "thaw/shard.h"
+
+enum { IMPORT_PARTS = 3, IMPORT_UNUSED = 3 };
+
+/* A block of bytes with its way to be released. */
+typedef struct import_block {
+  const unsigned char *data;
+  size_t size;
+  void *owned;  /* thaw_free */
+  void *mapped; /* munmap of `size` bytes */
+} import_block;
+void thaw_import__release(import_block *block);
+/* The whole file, mapped read-only. */
+thaw_status thaw_import__map(const char *path, import_block *out) THAW_CHECKED;
+/* The whole file, inflated where it is gzip. */
+thaw_status thaw_import__inflate(const char *path, import_block *out) THAW_CHECKED;
+
+/* Numbers in one block of memory, C order. */
+typedef struct import_array {
+  import_block block;
+  const unsigned char *data; /* first element */
+  char kind;                 /* 'u', 'i', 'f' */
+  int size;                  /* bytes of an element */
+  bool big_endian;
+  int rank;
+  int64_t dim[5];
+} import_array;
+/* `name` is for messages; the block passes to `out` also on failure. */
+thaw_status thaw_idx__parse(const char *name, import_block *block, import_array *out) THAW_CHECKED;
+thaw_status thaw_npy__parse(const char *name, import_block *block, import_array *out) THAW_CHECKED;
+/* One array of an .npz; `wanted` NULL: the first of the usual names that is there. */
+thaw_status thaw_npz__read(const char *path, const char *wanted, const char *const *usual,
+                           import_array *out) THAW_CHECKED;
+
+/* The samples of the source in source order; the same on every rank. */
+typedef struct import_source {
+  const char *name;  /* of the file or folder, for messages */
+  thaw_arena *arena; /* owns ids, groups and paths */
+  int64_t count;
+  char **id;    /* [count] */
+  char **group; /* [count] or NULL */
+  char **path;  /* [count] image files, or NULL: `images` */
+  import_array images;
+  thaw_label_kind label_kind;
+  int32_t label_width;
+  thaw_strings classes;
+  int32_t *class_index; /* [count] CLASS */
+  uint8_t *multi;       /* [count][label_width] MULTI */
+  float *target;        /* [count][label_width] TARGET */
+} import_source;
+
+/* [collective] Dispatch by what `options->source` is; applies first, limit and class names. */
+thaw_status thaw_import__open(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
+                              import_source *out) THAW_CHECKED;
+void thaw_import__close(import_source *source);
+/* [collective] each; fill an empty source. */
+thaw_status thaw_import__open_folder(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
+                                     import_source *out) THAW_CHECKED;
+thaw_status thaw_import__open_csv(thaw_comm *comm, const thaw_import_options *options, import_source *out) THAW_CHECKED;
+/* [local] */
+thaw_status thaw_import__open_arrays(const thaw_import_options *options, import_source *out) THAW_CHECKED;
+/* [local] Parses the text of a CSV list; paths are relative to `folder`. */
+thaw_status thaw_import__parse_csv(const char *name, const char *text, size_t size, const char *folder,
+                                   const thaw_import_options *options, import_source *out) THAW_CHECKED;
+/* [local] Decodes sample i. */
+thaw_status thaw_import__image(const import_source *source, int64_t i, thaw_image *out) THAW_CHECKED;
+
+/* ------------------------------------------------------------------ survey: every image decoded once */
+typedef struct import_record {
+  uint64_t hash; /* of shape and pixels */
+  int32_t h, w, c, bits;
+  int32_t broken;
+  int32_t padding;
+} import_record;
+typedef struct import_survey {
+  import_record *record; /* [count] */
+  char **reason;         /* [count]; NULL where the image is fine */
+  thaw_strings reasons;
+  int64_t broken;
+} import_survey;
+/* [collective] Ranks decode contiguous shares; all get all records. */
+thaw_status thaw_import__survey(thaw_comm *comm, const import_source *source, thaw_log *log,
+                                import_survey *out) THAW_CHECKED;
+void thaw_import__clear_survey(import_survey *survey);
+
+/* ------------------------------------------------------------------ split */
+typedef struct import_split {
+  int64_t count;
+  char *const *id;
+  char *const *group;         /* NULL, or per sample a name; "" means a group of its own */
+  const int32_t *class_index; /* NULL: not stratified */
+  int32_t classes;
+  double share[IMPORT_PARTS]; /* fractions with sum 1, or counts */
+  uint64_t seed;
+} import_split;
+/* [local] part[count]: 0, 1, 2 or IMPORT_UNUSED; a pure function of the request. */
+thaw_status thaw_import__split(const import_split *request, uint8_t *part) THAW_CHECKED;
+/* True when the shares say that all samples go into one undivided catalogue. */
+bool thaw_import__undivided(const double share[IMPORT_PARTS]);
+
+/* ------------------------------------------------------------------ plan and writing */
+typedef struct import_shard {
+  int32_t part;
+  int64_t first, count; /* in order[part] */
+  char *file;           /* name inside the part's folder */
+  char digest[65];
+} import_shard;
+typedef struct import_plan {
+  thaw_dataset_info info;       /* classes borrowed from the source */
+  int64_t *order[IMPORT_PARTS]; /* source indices, ascending */
+  int64_t size[IMPORT_PARTS];
+  char *folder[IMPORT_PARTS];
+  import_shard *shard;
+  int32_t shards;
+} import_plan;
+/* [local] The same on every rank. */
+thaw_status thaw_import__plan(const import_source *source, const import_survey *survey,
+                              const thaw_import_options *options, import_plan *out) THAW_CHECKED;
+void thaw_import__clear_plan(import_plan *plan);
+/* [local] One sample as it is stored. */
+thaw_status thaw_import__row(const import_source *source, int64_t i, const thaw_dataset_info *info,
+                             const thaw_import_options *options, void *pixels) THAW_CHECKED;
+/* [collective] Shards, then catalogues. */
+thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, import_plan *plan,
+                               const thaw_import_options *options, thaw_log *log) THAW_CHECKED;
+/* [collective] Refuses or clears what is there; makes the folders. */
+thaw_status thaw_import__prepare(thaw_comm *comm, const import_plan *plan,
+                                 const thaw_import_options *options) THAW_CHECKED;
+
+#endif
