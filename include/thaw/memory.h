@@ -3,12 +3,17 @@
 #define THAW_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { THAW_ALIGN = 64 }; /* bytes: one cache line and one AVX-512 register */
 
 /* count * size zeroed bytes aligned to THAW_ALIGN; owned by the caller, ended with thaw_free. On overflow or lack of
  * memory returns NULL with THAW_ERR_MEMORY recorded in thaw_message(). count 0 gives a valid pointer. */
 void *thaw_new(size_t count, size_t size);
+
+/* Bytes that this process can still get: the node's available memory, or less where a control group limits the job; -1
+ * when it cannot be told. */
+int64_t thaw_memory_available(void);
 
 /* A copy of `text` from thaw_new; NULL gives NULL. */
 char *thaw_copy_text(const char *text);

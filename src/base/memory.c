@@ -2,13 +2,58 @@
 #include "thaw/status.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { LARGE_BLOCK = 64 << 20 }; /* bytes: below this the check would cost more than it saves */
+
 static size_t round_up(size_t bytes) {
   return (bytes + THAW_ALIGN - 1) / THAW_ALIGN * THAW_ALIGN;
+}
+
+/* The number behind `key` in a small file of numbers ("MemAvailable:" in /proc/meminfo), or behind nothing at all; -1
+ * where there is none ("max" in a cgroup file). */
+static int64_t read_number(const char *path, const char *key) {
+  FILE *file = fopen(path, "r");
+  if (!file) return -1;
+  char line[256];
+  int64_t value = -1;
+  while (value < 0 && fgets(line, sizeof line, file))
+    if (strncmp(line, key, strlen(key)) == 0) {
+      char *end;
+      const char *digits = line + strlen(key);
+      long long number = strtoll(digits, &end, 10);
+      if (end != digits) value = number;
+    }
+  fclose(file);
+  return value;
+}
+
+int64_t thaw_memory_available(void) {
+  int64_t kilobytes = read_number("/proc/meminfo", "MemAvailable:"), available = kilobytes < 0 ? -1 : kilobytes * 1024;
+  /* A batch system limits a job by its control group (version 2, then 1). */
+  static const char *const limits[][2] = {
+      {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+      {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}};
+  for (int i = 0; i < 2; i++) {
+    int64_t limit = read_number(limits[i][0], ""), used = read_number(limits[i][1], "");
+    if (limit >= 0 && used >= 0 && (available < 0 || limit - used < available)) available = limit - used;
+  }
+  return available;
+}
+
+/* Large blocks are refused before they are touched: where the kernel promises more than there is, touching them would
+ * end the process without a word. */
+static bool too_large(size_t bytes) {
+  if (bytes < LARGE_BLOCK) return false;
+  int64_t available = thaw_memory_available();
+  if (available < 0 || bytes <= (size_t)available) return false;
+  thaw_fail(THAW_ERR_MEMORY, "out of memory: %zu MB are needed in one block, %lld MB are free on this node",
+            bytes >> 20, (long long)(available >> 20));
+  return true;
 }
 
 void *thaw_new(size_t count, size_t size) {
@@ -18,6 +63,7 @@ void *thaw_new(size_t count, size_t size) {
     return NULL;
   }
   bytes = round_up(bytes ? bytes : 1);
+  if (too_large(bytes)) return NULL;
   void *pointer = aligned_alloc(THAW_ALIGN, bytes);
   if (!pointer) {
     thaw_fail(THAW_ERR_MEMORY, "out of memory: %zu bytes could not be allocated", bytes);

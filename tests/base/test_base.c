@@ -30,6 +30,14 @@ static void allocation_is_zeroed_and_checked(void **state) {
   assert_non_null(strstr(thaw_message(), "out of memory"));
 }
 
+static void a_block_larger_than_the_node_is_refused_untouched(void **state) {
+  (void)state;
+  int64_t available = thaw_memory_available();
+  assert_true(available > 0);
+  assert_null(thaw_new((size_t)available + ((size_t)1 << 30), 1));
+  assert_non_null(strstr(thaw_message(), "are free on this node"));
+}
+
 static void arena_blocks_do_not_overlap(void **state) {
   (void)state;
   thaw_arena *arena = thaw_arena_create();
@@ -104,6 +112,7 @@ static void sha256_is_that_of_fips_180(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(message_is_one_line),
                                      cmocka_unit_test(exit_codes_are_documented_ones),
+                                     cmocka_unit_test(a_block_larger_than_the_node_is_refused_untouched),
                                      cmocka_unit_test(allocation_is_zeroed_and_checked),
                                      cmocka_unit_test(arena_blocks_do_not_overlap),
                                      cmocka_unit_test(text_grows_and_escapes),
