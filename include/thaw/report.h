@@ -1,4 +1,17 @@
-/* report.h: plots (cairo) and the HTML page of a run folder. Reads files of the run folder only. All [local]. */
+/* report.h: plots (cairo) and the HTML page of a run folder. Reads files of the run folder only. All [local].
+ *
+ * Files of a run folder that the report reads, each of which may be missing except metrics.csv for the curves:
+ *
+ *     job.yaml          the effective job
+ *     environment.json  versions, ranks, hosts, digests: a map, shown as a table whatever its keys
+ *     metrics.csv       one header line, then one row per epoch: phase,epoch,step,learning_rate,loss,<metrics>,
+ *                       val_loss,val_<metrics>,seconds; columns are found by name, an empty cell is an absent value
+ *     evaluation.json   count, loss, metrics {name: value}, and for classes: accuracy, accuracy_interval_95, classes
+ *                       [names], confusion [[true x predicted]]
+ *     summary.txt       the model's table of layers
+ *
+ * Files that it writes: learning_curve.png, confusion.png, report.html.
+ */
 #ifndef THAW_REPORT_H
 #define THAW_REPORT_H
 
@@ -8,23 +21,34 @@
 
 typedef struct thaw_series {
   const char *label;
-  const double *x, *y; /* y NaN: a gap */
+  const double *x, *y; /* y NaN or infinite: a gap */
   int32_t count;
+  int32_t colour; /* 0: by position; 1 .. 6: one of the palette, so that two series can share one */
+  bool dashed;
 } thaw_series;
+typedef struct thaw_marker { /* a vertical line with a word at its top */
+  double x;
+  const char *label;
+} thaw_marker;
 typedef struct thaw_plot {
-  const char *title, *x_label, *y_label;
+  const char *title, *x_label, *y_label; /* each may be NULL */
   const thaw_series *series;
   int32_t count;
+  const thaw_marker *markers;
+  int32_t marker_count;
   double y_low, y_high;  /* both 0: from the data */
   int32_t width, height; /* pixels; 0: 800 x 480 */
 } thaw_plot;
+/* Texts may hold any bytes: what is not UTF-8 is drawn as '?'. */
 thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) THAW_CHECKED;
-/* Row-normalised colours with counts written in the cells; class names on both axes. */
+/* Row-normalised colours with counts written in the cells where they fit; class names on both axes (numbers where
+ * `names` is NULL or too short). confusion [classes][classes]: true x predicted; 1 .. 2000 classes. */
 thaw_status thaw_plot_confusion(const char *path, const char *title, const int64_t *confusion, int32_t classes,
                                 const thaw_strings *names) THAW_CHECKED;
-/* learning_curve.png from metrics.csv (loss and accuracy, training and validation, phases marked). */
+/* learning_curve.png from metrics.csv (loss and first metric, training and validation, phases marked). */
 thaw_status thaw_report_curves(const char *run_folder) THAW_CHECKED;
-/* report.html: one self-contained page (images inlined). */
+/* report.html: one self-contained page (images inlined), with whatever of the files above there is. Also writes
+ * learning_curve.png and confusion.png anew. THAW_ERR_DATA when the folder holds none of them. */
 thaw_status thaw_report_html(const char *run_folder) THAW_CHECKED;
 
 #endif
