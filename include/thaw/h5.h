@@ -4,6 +4,9 @@
  * sizes. Every failure names the file, the object and both values. Files are opened without HDF5's file locks, so that
  * two jobs may read one file and NFS works. All functions are [local] and may be called from several threads, but one
  * thaw_h5 is used by one thread at a time.
+ * New files use the format of HDF5 1.8, whose metadata is checksummed, without time stamps: same content, same bytes.
+ * A limit: HDF5 1.10 may crash on damage to the heap of variable-length strings, so nothing is kept there that fits
+ * elsewhere.
  */
 #ifndef THAW_H5_H
 #define THAW_H5_H

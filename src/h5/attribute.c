@@ -5,6 +5,7 @@
 
 enum {
   TEXT_LIMIT = 256 << 20, /* bytes of one attribute, when reading */
+  SHORT_TEXT = 16384,     /* longer text is written as a variable-length string */
   HEADER_LIMIT = 64512    /* bytes of one attribute, when writing; Keras' HDF5_OBJECT_HEADER_LIMIT */
 };
 
@@ -183,12 +184,15 @@ thaw_status thaw_h5_set_double(thaw_h5 *file, const char *object, const char *na
   return set_attribute(file, object, name, H5T_IEEE_F64LE, -1, &value);
 }
 
-/* A variable-length UTF-8 string lies outside the object header, whose attributes may not exceed 64 KiB. */
+/* Short text goes into the object header, which is checksummed; a variable-length string lies outside it, where an
+ * attribute may exceed 64 KiB. */
 thaw_status thaw_h5_set_text(thaw_h5 *file, const char *object, const char *name, const char *value) {
   THAW_H5_GUARD;
-  hid_t type = thaw_h5_make_string_type(H5T_VARIABLE, H5T_CSET_UTF8);
+  size_t length = strlen(value);
+  bool fixed = length <= SHORT_TEXT;
+  hid_t type = thaw_h5_make_string_type(fixed ? length + (length == 0) : H5T_VARIABLE, H5T_CSET_UTF8);
   if (type < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, object, "HDF5 cannot be set up");
-  thaw_status status = set_attribute(file, object, name, type, -1, &value);
+  thaw_status status = set_attribute(file, object, name, type, -1, fixed ? (const void *)value : (const void *)&value);
   H5Tclose(type);
   return status;
 }

@@ -17,9 +17,14 @@ void thaw_h5_leave(const int *guard) {
   if (*guard == 0) pthread_mutex_unlock(&library_lock);
 }
 
-/* Walking from the innermost record outward: the first one says what went wrong, the others who called it. */
+/* Walking from the innermost record outward: the first one says what went wrong, the others who called it. Of a failed
+ * system call only the system's own words are kept. */
 static herr_t keep_first(unsigned n, const H5E_error2_t *record, void *reason) {
-  if (n == 0) *(char **)reason = thaw_copy_text(record->desc);
+  if (n != 0) return 0;
+  static const char mark[] = "error message = '";
+  const char *text = strstr(record->desc, mark);
+  text = text ? text + sizeof mark - 1 : record->desc;
+  *(char **)reason = thaw_format("%.*s", (int)strcspn(text, text == record->desc ? "" : "'"), text);
   return 0;
 }
 
@@ -38,12 +43,15 @@ static bool prepare_library(void) {
   return H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, NULL, NULL) >= 0 && H5PLset_loading_state(0) >= 0;
 }
 
-static hid_t make_file_access(void) {
+static hid_t make_file_access(bool writing) {
   hid_t access = H5Pcreate(H5P_FILE_ACCESS);
   if (access < 0) return access;
-  /* The format is pinned, so that a newer library writes the same bytes. */
+  /* The format of new files is pinned, so that a newer library writes the same bytes; that of HDF5 1.8 is the oldest
+   * whose metadata carries checksums. */
+  H5F_libver_t oldest = writing ? H5F_LIBVER_V18 : H5F_LIBVER_EARLIEST;
+  H5F_libver_t newest = writing ? H5F_LIBVER_V18 : H5F_LIBVER_LATEST;
   if (H5Pset_file_locking(access, false, true) < 0 || H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0 ||
-      H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_V18) < 0) {
+      H5Pset_libver_bounds(access, oldest, newest) < 0) {
     H5Pclose(access);
     return H5I_INVALID_HID;
   }
@@ -72,18 +80,18 @@ static thaw_status check_readable(const thaw_h5 *file) {
 
 static thaw_status open_file(thaw_h5 *file) {
   THAW_TRY(check_readable(file));
-  hid_t access = make_file_access();
-  if (access < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
-  htri_t is_hdf5 = H5Fis_hdf5(file->path);
-  if (is_hdf5 > 0) file->file = H5Fopen(file->path, H5F_ACC_RDONLY, access);
-  H5Pclose(access);
-  if (is_hdf5 <= 0) {
+  if (H5Fis_hdf5(file->path) <= 0) {
     H5Eclear2(H5E_DEFAULT);
     return thaw_fail(THAW_ERR_DATA, "%s: is not an HDF5 file (%lld bytes)", file->path,
                      (long long)thaw_file_size(file->path));
   }
-  if (file->file < 0) return thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5");
-  return THAW_OK;
+  hid_t access = make_file_access(false);
+  if (access < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
+  thaw_status status = THAW_OK;
+  file->file = H5Fopen(file->path, H5F_ACC_RDONLY, access);
+  if (file->file < 0) status = thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5");
+  H5Pclose(access); /* last: every successful call clears HDF5's error stack */
+  return status;
 }
 
 thaw_status thaw_h5_open(const char *path, thaw_h5 **out) {
@@ -104,12 +112,15 @@ static thaw_status create_file(thaw_h5 *file) {
   int handle = open(file->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (handle < 0) return thaw_fail(THAW_ERR_DISK, "%s: cannot be created: %s", file->path, strerror(errno));
   close(handle);
-  hid_t access = make_file_access();
-  if (access < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
-  file->file = H5Fcreate(file->temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
-  H5Pclose(access);
-  if (file->file < 0) return thaw_h5_fail(file, THAW_ERR_DISK, NULL, "cannot be created");
-  return THAW_OK;
+  hid_t access = make_file_access(true), creation = thaw_h5_creation_list(H5P_FILE_CREATE);
+  thaw_status status = THAW_OK;
+  if (access < 0 || creation < 0)
+    status = thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
+  else if ((file->file = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access)) < 0)
+    status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "cannot be created");
+  if (access >= 0) H5Pclose(access);
+  if (creation >= 0) H5Pclose(creation);
+  return status;
 }
 
 thaw_status thaw_h5_create(const char *path, thaw_h5 **out) {
@@ -133,9 +144,11 @@ thaw_status thaw_h5_commit(thaw_h5 *file) {
     thaw_h5_close(file);
     return status;
   }
-  thaw_h5_drop_dataset(file);
-  thaw_status status = THAW_OK;
-  if (H5Fflush(file->file, H5F_SCOPE_GLOBAL) < 0) status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "write failed");
+  thaw_status status = thaw_h5_drop_dataset(file);
+  if (status == THAW_OK && file->failed)
+    status = thaw_fail(THAW_ERR_DISK, "%s: an earlier write failed, the file is not kept", file->path);
+  if (status == THAW_OK && H5Fflush(file->file, H5F_SCOPE_GLOBAL) < 0)
+    status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "write failed");
   herr_t closed = H5Fclose(file->file);
   file->file = H5I_INVALID_HID;
   if (closed < 0 && status == THAW_OK) status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "close failed");
@@ -151,7 +164,7 @@ thaw_status thaw_h5_commit(thaw_h5 *file) {
 void thaw_h5_close(thaw_h5 *file) {
   THAW_H5_GUARD;
   if (!file) return;
-  thaw_h5_drop_dataset(file);
+  (void)thaw_h5_drop_dataset(file);
   if (file->file >= 0) H5Fclose(file->file);
   if (file->temporary) unlink(file->temporary);
   H5Eclear2(H5E_DEFAULT);

@@ -13,6 +13,7 @@ struct thaw_h5 {
   /* The dataset used last stays open: its chunk cache then serves the next rows. */
   char *dataset_name;
   hid_t dataset;
+  bool failed; /* a write was lost: the file cannot be committed */
 };
 
 /* The serial library is one for the whole process and not thread-safe. Each public function holds the one (recursive)
@@ -30,13 +31,16 @@ thaw_status thaw_h5_fail(const thaw_h5 *file, thaw_status code, const char *obje
 thaw_status thaw_h5_open_object(thaw_h5 *file, const char *object, hid_t *out) THAW_CHECKED;
 /* The same for a dataset, checked and kept open in `file`: the handle is borrowed until the next call. */
 thaw_status thaw_h5_open_dataset(thaw_h5 *file, const char *dataset, hid_t *out) THAW_CHECKED;
-void thaw_h5_drop_dataset(thaw_h5 *file);
+/* Closes the dataset kept open. Chunks still in its cache are written now, which may fail: then the file is marked. */
+thaw_status thaw_h5_drop_dataset(thaw_h5 *file);
 /* Fills `out` for an open dataset. */
 thaw_status thaw_h5_shape(const thaw_h5 *file, const char *name, hid_t dataset, thaw_h5_info *out) THAW_CHECKED;
 /* Refuses to write into a file opened for reading. */
 thaw_status thaw_h5_check_writable(const thaw_h5 *file, const char *object) THAW_CHECKED;
 /* A dataset access list whose chunk cache holds two chunks (at least 1 MiB, at most 64 MiB); H5Pclose it. */
 hid_t thaw_h5_access_list(size_t chunk_bytes);
+/* A creation list of an HDF5 class, without time stamps: the same content gives the same bytes. */
+hid_t thaw_h5_creation_list(hid_t class);
 
 /* --- types --- */
 thaw_h5_type thaw_h5_classify(hid_t stored);

@@ -103,11 +103,16 @@ thaw_status thaw_h5_list(thaw_h5 *file, const char *group, thaw_strings *names_o
   return status;
 }
 
-void thaw_h5_drop_dataset(thaw_h5 *file) {
-  if (file->dataset >= 0) H5Dclose(file->dataset);
+thaw_status thaw_h5_drop_dataset(thaw_h5 *file) {
+  thaw_status status = THAW_OK;
+  if (file->dataset >= 0 && H5Dclose(file->dataset) < 0) {
+    status = thaw_h5_fail(file, file->temporary ? THAW_ERR_DISK : THAW_ERR_DATA, file->dataset_name, "write failed");
+    file->failed = true;
+  }
   file->dataset = H5I_INVALID_HID;
   thaw_free(file->dataset_name);
   file->dataset_name = NULL;
+  return status;
 }
 
 hid_t thaw_h5_access_list(size_t chunk_bytes) {
@@ -161,7 +166,7 @@ static thaw_status check_dataset(const thaw_h5 *file, const char *name, hid_t da
 
 thaw_status thaw_h5_open_dataset(thaw_h5 *file, const char *dataset, hid_t *out) {
   if (!file->dataset_name || strcmp(file->dataset_name, dataset) != 0) {
-    thaw_h5_drop_dataset(file);
+    THAW_TRY(thaw_h5_drop_dataset(file));
     hid_t id;
     size_t chunk_bytes = 0;
     THAW_TRY(thaw_h5_open_object(file, dataset, &id));
@@ -174,11 +179,12 @@ thaw_status thaw_h5_open_dataset(thaw_h5 *file, const char *dataset, hid_t *out)
     THAW_TRY(status);
     hid_t access = thaw_h5_access_list(chunk_bytes);
     file->dataset = H5Dopen2(file->file, dataset, access);
-    H5Pclose(access);
-    if (file->dataset < 0) return thaw_h5_fail(file, THAW_ERR_DATA, dataset, "cannot be opened");
+    if (file->dataset < 0) status = thaw_h5_fail(file, THAW_ERR_DATA, dataset, "cannot be opened");
+    if (access >= 0) H5Pclose(access);
+    THAW_TRY(status);
     file->dataset_name = thaw_copy_text(dataset);
     if (!file->dataset_name) {
-      thaw_h5_drop_dataset(file);
+      (void)thaw_h5_drop_dataset(file);
       return THAW_ERR_MEMORY;
     }
   }

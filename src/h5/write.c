@@ -6,8 +6,7 @@
 
 enum { STRING_CHUNK_ROWS = 1024, STRING_WIDTH_LIMIT = 1 << 16 };
 
-/* Creation lists without time stamps: the same content gives the same bytes. */
-static hid_t make_creation(hid_t class) {
+hid_t thaw_h5_creation_list(hid_t class) {
   hid_t list = H5Pcreate(class);
   if (list >= 0) H5Pset_obj_track_times(list, false);
   return list;
@@ -16,7 +15,7 @@ static hid_t make_creation(hid_t class) {
 static thaw_status create_one_group(thaw_h5 *file, const char *group) {
   htri_t exists = H5Lexists(file->file, group, H5P_DEFAULT);
   if (exists > 0) return THAW_OK;
-  hid_t list = make_creation(H5P_GROUP_CREATE);
+  hid_t list = thaw_h5_creation_list(H5P_GROUP_CREATE);
   hid_t id = list >= 0 ? H5Gcreate2(file->file, group, H5P_DEFAULT, list, H5P_DEFAULT) : H5I_INVALID_HID;
   if (list >= 0) H5Pclose(list);
   if (id < 0) return thaw_h5_fail(file, THAW_ERR_DISK, group, "the group cannot be created");
@@ -77,7 +76,7 @@ static thaw_status create_typed(thaw_h5 *file, const char *name, hid_t type, con
   hsize_t dim[THAW_H5_MAX_RANK] = {0};
   for (int i = 0; i < layout->rank; i++) dim[i] = (hsize_t)layout->dim[i];
   size_t bytes = 0;
-  hid_t list = make_creation(H5P_DATASET_CREATE), access = H5I_INVALID_HID;
+  hid_t list = thaw_h5_creation_list(H5P_DATASET_CREATE), access = H5I_INVALID_HID;
   hid_t space = layout->rank ? H5Screate_simple(layout->rank, dim, NULL) : H5Screate(H5S_SCALAR);
   thaw_status status = THAW_OK;
   if (list < 0 || space < 0)
@@ -95,7 +94,7 @@ static thaw_status create_typed(thaw_h5 *file, const char *name, hid_t type, con
   THAW_TRY(status);
   file->dataset_name = thaw_copy_text(name);
   if (file->dataset_name) return THAW_OK;
-  thaw_h5_drop_dataset(file);
+  (void)thaw_h5_drop_dataset(file);
   return THAW_ERR_MEMORY;
 }
 
@@ -105,7 +104,7 @@ static thaw_status check_new(thaw_h5 *file, const char *name, const thaw_h5_layo
                layout->deflate >= 0 && layout->deflate <= 9;
   for (int i = 0; sound && i < layout->rank; i++) sound = layout->dim[i] >= 0;
   if (!sound) return thaw_fail(THAW_ERR_INTERNAL, "%s: %s: impossible layout", file->path, name);
-  thaw_h5_drop_dataset(file);
+  THAW_TRY(thaw_h5_drop_dataset(file));
   THAW_TRY(create_groups(file, name, false));
   if (H5Lexists(file->file, name, H5P_DEFAULT) > 0)
     return thaw_fail(THAW_ERR_INTERNAL, "%s: %s was already written", file->path, name);

@@ -5,6 +5,7 @@
 #include "thaw/memory.h"
 
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/thaw-h5-XXXXXX";
@@ -266,6 +267,112 @@ static void missing_and_foreign_files_fail_clearly(void **state) {
   thaw_free(path);
 }
 
+static void write_sample(const char *path) {
+  float value[12];
+  fill(value, 12);
+  thaw_h5_layout chunked = small;
+  chunked.chunk_rows = 2;
+  chunked.deflate = 1;
+  thaw_strings names = {0};
+  thaw_h5 *file;
+  add(&names, "one");
+  add(&names, "three");
+  assert_thaw_ok(thaw_h5_create(path, &file));
+  assert_thaw_ok(thaw_h5_write(file, "/group/plain", &small, value));
+  assert_thaw_ok(thaw_h5_write(file, "/group/chunked", &chunked, value));
+  assert_thaw_ok(thaw_h5_write_strings(file, "/ids", &names));
+  assert_thaw_ok(thaw_h5_set_strings(file, "/group", "names", &names));
+  assert_thaw_ok(thaw_h5_set_text(file, "/", "format", "sample"));
+  assert_thaw_ok(thaw_h5_set_int(file, "/group/plain", "n", 3));
+  assert_thaw_ok(thaw_h5_commit(file));
+  thaw_strings_clear(&names);
+}
+
+static void same_content_gives_the_same_bytes(void **state) {
+  (void)state;
+  char *path[2] = {in_folder("first.h5"), in_folder("second.h5")}, *bytes[2];
+  size_t size[2];
+  for (int i = 0; i < 2; i++) {
+    if (i) usleep(1100000); /* time stamps of HDF5 count seconds */
+    write_sample(path[i]);
+    assert_thaw_ok(thaw_file_read(path[i], 1 << 20, &bytes[i], &size[i]));
+  }
+  assert_int_equal(size[0], size[1]);
+  assert_memory_equal(bytes[0], bytes[1], size[0]);
+  for (int i = 0; i < 2; i++) {
+    thaw_free(bytes[i]);
+    thaw_free(path[i]);
+  }
+}
+
+/* A flipped bit in checksummed data is an error, not a wrong number. */
+static void damaged_chunk_is_noticed(void **state) {
+  (void)state;
+  char *path = in_folder("damaged.h5"), *bytes;
+  size_t size;
+  float value[12];
+  fill(value, 12);
+  thaw_h5_layout chunked = small;
+  chunked.chunk_rows = 4;
+  thaw_h5 *file;
+  assert_thaw_ok(thaw_h5_create(path, &file));
+  assert_thaw_ok(thaw_h5_write(file, "/x", &chunked, value));
+  assert_thaw_ok(thaw_h5_commit(file));
+  assert_thaw_ok(thaw_file_read(path, 1 << 20, &bytes, &size));
+  char *at = memmem(bytes, size, value, sizeof value);
+  assert_non_null(at);
+  at[5] ^= 1;
+  assert_thaw_ok(thaw_file_write(path, bytes, size));
+  assert_thaw_ok(thaw_h5_open(path, &file));
+  assert_thaw_fails(thaw_h5_read(file, "/x", THAW_H5_F32, 12, value), THAW_ERR_DATA, "/x: cannot be read");
+  thaw_h5_close(file);
+  thaw_free(bytes);
+  thaw_free(path);
+}
+
+/* Writes until the small file system is full; the failure may show at any of the three steps. */
+static thaw_status write_too_much(const char *path, const thaw_h5_layout *layout, const void *data) {
+  thaw_h5 *file;
+  THAW_TRY(thaw_h5_create(path, &file));
+  thaw_status status = thaw_h5_write(file, "/x", layout, data);
+  if (status == THAW_OK) return thaw_h5_commit(file);
+  thaw_h5_close(file);
+  return status;
+}
+
+static void full_disk_is_reported_and_leaves_the_old_file(void **state) {
+  (void)state;
+  char *mounted = in_folder("full"), *path = in_folder("full/x.h5"), *old;
+  assert_thaw_ok(thaw_folder_create(mounted));
+  if (mount("tmpfs", mounted, "tmpfs", 0, "size=256k") != 0) {
+    print_message("skipped: only root may mount a small file system\n");
+    rmdir(mounted);
+    thaw_free(mounted);
+    thaw_free(path);
+    skip();
+  }
+  assert_thaw_ok(thaw_file_write(path, "old", 3));
+  enum { COUNT = 1 << 18 };
+  float *data = thaw_new(COUNT, sizeof *data);
+  for (int i = 0; i < COUNT; i++) data[i] = (float)i;
+  for (int chunked = 0; chunked < 2; chunked++) {
+    thaw_h5_layout layout = {.type = THAW_H5_F32, .rank = 1, .dim = {COUNT}, .chunk_rows = chunked ? 4096 : 0};
+    assert_thaw_fails(write_too_much(path, &layout, data), THAW_ERR_DISK, "x.h5");
+    assert_thaw_ok(thaw_file_read(path, 10, &old, NULL));
+    assert_string_equal(old, "old");
+    thaw_free(old);
+  }
+  thaw_strings names = {0};
+  assert_thaw_ok(thaw_folder_list(mounted, &names));
+  assert_int_equal(names.count, 1);
+  thaw_strings_clear(&names);
+  thaw_free(data);
+  assert_int_equal(umount(mounted), 0);
+  rmdir(mounted);
+  thaw_free(mounted);
+  thaw_free(path);
+}
+
 static int make_folder(void **state) {
   (void)state;
   return mkdtemp(folder) ? 0 : -1;
@@ -295,6 +402,9 @@ int main(void) {
       cmocka_unit_test(groups_are_listed_by_name),
       cmocka_unit_test(uncommitted_file_leaves_nothing),
       cmocka_unit_test(missing_and_foreign_files_fail_clearly),
+      cmocka_unit_test(same_content_gives_the_same_bytes),
+      cmocka_unit_test(damaged_chunk_is_noticed),
+      cmocka_unit_test(full_disk_is_reported_and_leaves_the_old_file),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
