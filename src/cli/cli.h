@@ -76,6 +76,10 @@ bool cli_is_root(const cli_context *cli);                                       
 void cli_print(const cli_context *cli, const char *format, ...) THAW_PRINTF(2, 3); /* to stdout, on rank 0 only */
 void cli_print_text(const cli_context *cli, const thaw_text *text);                /* the same, of any length */
 
+/* [collective] Rank 0's status, with its message word for word, becomes everybody's: for work that rank 0 does alone.
+ */
+thaw_status cli_share_status(cli_context *cli, thaw_status status) THAW_CHECKED;
+
 /* [collective] Rank 0 reads the file (at most `limit` bytes), every rank gets the same bytes in a new zero-terminated
  * buffer (thaw_free). A failure has the same message on every rank. */
 thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, char **text_out,

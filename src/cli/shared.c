@@ -3,27 +3,25 @@
 #include "thaw/file.h"
 #include "thaw/memory.h"
 
-/* Rank 0 sends its status with the bytes, or with the message in their place, so that a missing file is reported in the
- * same words whatever the number of ranks. */
+#include <string.h>
+
+thaw_status cli_share_status(cli_context *cli, thaw_status status) {
+  int64_t code = status;
+  char *message = cli_is_root(cli) ? thaw_format("%s", thaw_message()) : NULL;
+  size_t size = message ? strlen(message) : 0;
+  thaw_status sent = thaw_comm_broadcast(cli->comm, 0, &code, sizeof code);
+  if (sent == THAW_OK && code != THAW_OK) sent = thaw_comm_broadcast_new(cli->comm, 0, &message, &size);
+  if (sent == THAW_OK && code != THAW_OK) sent = thaw_fail((thaw_status)code, "%s", message ? message : "");
+  thaw_free(message);
+  return sent;
+}
+
 thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, char **text_out, size_t *size_out) {
   char *text = NULL;
   size_t size = 0;
-  int64_t code = THAW_OK;
-  if (cli_is_root(cli)) {
-    code = thaw_file_read(path, limit, &text, &size);
-    if (code != THAW_OK) {
-      thaw_free(text);
-      text = thaw_format("%s", thaw_message());
-      for (size = 0; text && text[size];) size++;
-    }
-  }
-  THAW_TRY(thaw_comm_broadcast(cli->comm, 0, &code, sizeof code));
+  thaw_status status = cli_is_root(cli) ? thaw_file_read(path, limit, &text, &size) : THAW_OK;
+  THAW_TRY(cli_share_status(cli, status));
   THAW_TRY(thaw_comm_broadcast_new(cli->comm, 0, &text, &size));
-  if (code != THAW_OK) {
-    thaw_status status = thaw_fail((thaw_status)code, "%s", text ? text : "no further information");
-    thaw_free(text);
-    return status;
-  }
   *text_out = text;
   *size_out = size;
   return THAW_OK;

@@ -3,5 +3,6 @@
 
 const cli_verb cli_verbs[] = {
     {"import", "turn images, lists and arrays into shards", cli_import},
+    {"report", "plots and a page about a run", cli_report},
     {NULL, NULL, NULL},
 };

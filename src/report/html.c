@@ -1,0 +1,268 @@
+/* report.html: one page that needs nothing beside itself. */
+#include "report/report_private.h"
+#include "thaw/memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TEXT_LIMIT = 16 << 20, PANEL_WIDTH = 760, PANEL_HEIGHT = 460 };
+
+static const char style[] =
+    "body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;margin:0 auto;padding:1rem;max-width:100rem}"
+    "h1{margin:.2rem 0 .6rem}h2{margin:2rem 0 .6rem;border-bottom:1px solid #ddd}"
+    ".cards{display:flex;flex-wrap:wrap;gap:.8rem}.card{border:1px solid #ddd;border-radius:.5rem;padding:.5rem 1rem}"
+    ".card b{display:block;font-size:1.5rem}.card span{color:#666;font-size:.9rem}"
+    ".pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures img{width:100%;max-width:760px;height:auto}"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.15rem .7rem;border-bottom:1px solid #eee;text-align:left;vertical-align:top}"
+    ".facts th{font-weight:normal;color:#666}.facts td{overflow-wrap:anywhere}"
+    ".numbers td,.numbers tr:first-child th:not(:first-child){text-align:right}"
+    "pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.85rem;line-height:1.35}summary{cursor:pointer}";
+
+typedef struct page {
+  const char *folder;
+  thaw_text out;
+  char *job; /* NULL: absent, as all the others */
+  char *summary;
+  thaw_arena *arena;
+  thaw_yaml *environment;
+  report_metrics metrics;
+  report_evaluation evaluation;
+} page;
+
+static void page_clear(page *p) {
+  thaw_text_clear(&p->out);
+  thaw_free(p->job);
+  thaw_free(p->summary);
+  thaw_arena_destroy(p->arena);
+  report_metrics_clear(&p->metrics);
+  report_evaluation_clear(&p->evaluation);
+}
+
+/* The path of a file of the run folder in *path (thaw_free), or NULL there when it does not exist. */
+static thaw_status find_file(const page *p, const char *name, char **path) {
+  *path = thaw_path_join(p->folder, name);
+  if (!*path) return THAW_ERR_MEMORY;
+  if (thaw_file_exists(*path)) return THAW_OK;
+  thaw_free(*path);
+  *path = NULL;
+  return THAW_OK;
+}
+
+static thaw_status read_text(const page *p, const char *name, char **text) {
+  char *path;
+  size_t size;
+  THAW_TRY(find_file(p, name, &path));
+  thaw_status status = path ? thaw_file_read(path, TEXT_LIMIT, text, &size) : THAW_OK;
+  thaw_free(path);
+  return status;
+}
+
+static thaw_status read_environment(page *p) {
+  char *text = NULL;
+  THAW_TRY(read_text(p, "environment.json", &text));
+  if (!text) return THAW_OK;
+  p->arena = thaw_arena_create();
+  thaw_status status =
+      p->arena ? thaw_yaml_parse("environment.json", text, strlen(text), p->arena, &p->environment) : THAW_ERR_MEMORY;
+  thaw_free(text);
+  return status == THAW_ERR_USAGE ? thaw_fail(THAW_ERR_DATA, "%s/%s", p->folder, thaw_message()) : status;
+}
+
+static thaw_status read_files(page *p) {
+  char *path;
+  if (!thaw_folder_exists(p->folder)) return thaw_fail(THAW_ERR_DATA, "%s: no such folder", p->folder);
+  THAW_TRY(read_text(p, "job.yaml", &p->job));
+  THAW_TRY(read_text(p, "summary.txt", &p->summary));
+  THAW_TRY(read_environment(p));
+  THAW_TRY(find_file(p, "metrics.csv", &path));
+  thaw_status status = path ? report_metrics_read(path, &p->metrics) : THAW_OK;
+  thaw_free(path);
+  THAW_TRY(status);
+  THAW_TRY(find_file(p, "evaluation.json", &path));
+  status = path ? report_evaluation_read(path, &p->evaluation) : THAW_OK;
+  thaw_free(path);
+  THAW_TRY(status);
+  if (p->job || p->summary || p->environment || p->metrics.rows || p->evaluation.root) return THAW_OK;
+  return thaw_fail(THAW_ERR_DATA, "%s: not a run folder: no job.yaml, metrics.csv or evaluation.json in it", p->folder);
+}
+
+/* ------------------------------------------------------------------ parts of the page */
+
+static void add_card(thaw_text *out, const char *what, const char *value, const char *note) {
+  thaw_text_add(out, "<div class=card><span>");
+  report_add_escaped(out, what);
+  thaw_text_add(out, "</span><b>");
+  report_add_escaped(out, value);
+  thaw_text_add(out, "</b><span>");
+  report_add_escaped(out, note);
+  thaw_text_add(out, "</span></div>\n");
+}
+
+static double number(const thaw_yaml *map, const char *key) {
+  const thaw_yaml *node = thaw_yaml_get(map, key);
+  double value = NAN;
+  if (node && node->kind == THAW_YAML_SCALAR && thaw_parse_double(node->value, &value) != THAW_OK) value = NAN;
+  return value;
+}
+
+static void add_evaluation_cards(page *p) {
+  const thaw_yaml *root = p->evaluation.root, *interval = thaw_yaml_get(root, "accuracy_interval_95");
+  char value[40], note[80] = "";
+  double accuracy = number(root, "accuracy"), loss = number(root, "loss"), low = NAN, high = NAN;
+  if (isfinite(accuracy)) {
+    if (interval && interval->kind == THAW_YAML_LIST && interval->count == 2 && interval->child->value &&
+        interval->child->next->value && thaw_parse_double(interval->child->value, &low) == THAW_OK &&
+        thaw_parse_double(interval->child->next->value, &high) == THAW_OK)
+      snprintf(note, sizeof note, "95 %% interval %.2f \xe2\x80\x93 %.2f %%", 100 * low, 100 * high);
+    snprintf(value, sizeof value, "%.2f %%", 100 * accuracy);
+    add_card(&p->out, "accuracy", value, note);
+  }
+  if (!isfinite(loss)) return;
+  snprintf(value, sizeof value, "%.4f", loss);
+  snprintf(note, sizeof note, "on %.0f samples", number(root, "count"));
+  add_card(&p->out, "loss", value, isfinite(number(root, "count")) ? note : "");
+}
+
+static void add_training_cards(page *p) {
+  const report_metrics *m = &p->metrics;
+  int32_t seconds = report_metrics_column(m, "seconds"), loss = report_metrics_column(m, "val_loss"), best = -1;
+  const char *what = loss >= 0 ? "best validation loss" : "best training loss";
+  double total = 0;
+  char value[40], note[80];
+  if (loss < 0) loss = report_metrics_column(m, "loss");
+  for (int32_t row = 0; row < m->rows; row++) {
+    if (seconds >= 0 && isfinite(report_metrics_at(m, row, seconds))) total += report_metrics_at(m, row, seconds);
+    if (loss < 0 || !isfinite(report_metrics_at(m, row, loss))) continue;
+    if (best < 0 || report_metrics_at(m, row, loss) < report_metrics_at(m, best, loss)) best = row;
+  }
+  if (best >= 0) {
+    snprintf(value, sizeof value, "%.4f", report_metrics_at(m, best, loss));
+    snprintf(note, sizeof note, "in epoch %d", best + 1);
+    add_card(&p->out, what, value, note);
+  }
+  snprintf(value, sizeof value, "%d", m->rows);
+  snprintf(note, sizeof note, "in ");
+  if (seconds >= 0) thaw_format_seconds(total, note + 3);
+  add_card(&p->out, "epochs", value, seconds >= 0 ? note : "");
+}
+
+static void add_picture(thaw_text *out, const char *name, const thaw_text *png) {
+  thaw_text_add(out, "<img alt=\"");
+  report_add_escaped(out, name);
+  thaw_text_add(out, "\" src=\"data:image/png;base64,");
+  report_add_base64(out, png->data, png->length);
+  thaw_text_add(out, "\">\n");
+}
+
+static thaw_status add_panel(page *p, const char *name) {
+  report_canvas canvas;
+  thaw_text png = {0};
+  THAW_TRY(report_canvas_create(PANEL_WIDTH, PANEL_HEIGHT, &canvas));
+  thaw_status status =
+      report_panel_draw(canvas.cairo, &p->metrics, name, (report_box){0, 0, PANEL_WIDTH, PANEL_HEIGHT}, 1);
+  if (status == THAW_OK) status = report_canvas_png(&canvas, name, &png);
+  if (status == THAW_OK) add_picture(&p->out, name, &png);
+  thaw_text_clear(&png);
+  report_canvas_destroy(&canvas);
+  return status;
+}
+
+static thaw_status add_curves(page *p) {
+  report_panels panels;
+  if (!p->metrics.rows) return THAW_OK;
+  THAW_TRY(report_panels_find(&p->metrics, &panels));
+  thaw_text_add(&p->out, "<h2>Learning curves</h2>\n<div class=pictures>\n");
+  thaw_status status = THAW_OK;
+  for (int32_t i = 0; i < panels.count && status == THAW_OK; i++) status = add_panel(p, panels.name[i]);
+  report_panels_clear(&panels);
+  thaw_text_add(&p->out, "</div>\n<details><summary>all epochs</summary>\n");
+  report_add_epochs(&p->out, &p->metrics);
+  thaw_text_add(&p->out, "</details>\n");
+  return status;
+}
+
+static thaw_status add_evaluation(page *p) {
+  const report_evaluation *e = &p->evaluation;
+  if (!e->root) return THAW_OK;
+  thaw_text_add(&p->out, "<h2>Evaluation</h2>\n");
+  report_add_evaluation(&p->out, e);
+  if (!e->confusion) return THAW_OK;
+  thaw_text png = {0};
+  char *path = thaw_path_join(p->folder, "confusion.png");
+  thaw_status status =
+      path ? report_confusion_png("confusion", e->confusion, e->class_count, &e->classes, &png) : THAW_ERR_MEMORY;
+  if (status == THAW_OK) status = thaw_file_write(path, png.data, png.length);
+  if (status == THAW_OK) {
+    thaw_text_add(&p->out, "<div class=pictures>\n");
+    add_picture(&p->out, "confusion matrix", &png);
+    thaw_text_add(&p->out, "</div>\n");
+    report_add_class_table(&p->out, e);
+  }
+  thaw_free(path);
+  thaw_text_clear(&png);
+  return status;
+}
+
+/* Keeps line ends, which report_add_escaped would turn into spaces. */
+static void add_lines(thaw_text *out, const char *title, char *text) {
+  if (!text) return;
+  thaw_text_add(out, "<h2>%s</h2>\n<pre>", title);
+  for (char *line = text, *end; line; line = end) {
+    end = strchr(line, '\n');
+    if (end) *end++ = 0;
+    report_add_escaped(out, line);
+    if (end) thaw_text_add(out, "\n");
+  }
+  thaw_text_add(out, "</pre>\n");
+}
+
+/* The job's name where it can be read, else the folder's. */
+static void add_name(page *p) {
+  thaw_yaml *root = NULL;
+  thaw_arena *arena = thaw_arena_create();
+  bool read = arena && p->job && thaw_yaml_parse("job.yaml", p->job, strlen(p->job), arena, &root) == THAW_OK;
+  const thaw_yaml *name = read ? thaw_yaml_get(root, "name") : NULL;
+  report_add_escaped(&p->out, name && name->kind == THAW_YAML_SCALAR ? name->value : thaw_path_name(p->folder));
+  thaw_arena_destroy(arena);
+}
+
+static thaw_status add_page(page *p) {
+  thaw_text_add(&p->out, "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+                         "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
+  add_name(p);
+  thaw_text_add(&p->out, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>", style);
+  add_name(p);
+  thaw_text_add(&p->out, "</h1>\n<div class=cards>\n");
+  if (p->evaluation.root) add_evaluation_cards(p);
+  if (p->metrics.rows) add_training_cards(p);
+  thaw_text_add(&p->out, "</div>\n");
+  THAW_TRY(add_curves(p));
+  THAW_TRY(add_evaluation(p));
+  add_lines(&p->out, "Model", p->summary);
+  add_lines(&p->out, "Job", p->job);
+  if (p->environment) {
+    thaw_text_add(&p->out, "<h2>Environment</h2>\n");
+    report_add_tree(&p->out, p->environment);
+  }
+  thaw_text_add(&p->out, "</body>\n</html>\n");
+  return p->out.failed ? thaw_fail(THAW_ERR_MEMORY, "out of memory while writing the report") : THAW_OK;
+}
+
+static thaw_status write_page(page *p) {
+  THAW_TRY(read_files(p));
+  if (p->metrics.rows) THAW_TRY(thaw_report_curves(p->folder));
+  THAW_TRY(add_page(p));
+  char *path = thaw_path_join(p->folder, "report.html");
+  thaw_status status = path ? thaw_file_write(path, p->out.data, p->out.length) : THAW_ERR_MEMORY;
+  thaw_free(path);
+  return status;
+}
+
+thaw_status thaw_report_html(const char *run_folder) {
+  page p = {.folder = run_folder};
+  thaw_status status = write_page(&p);
+  page_clear(&p);
+  return status;
+}
