@@ -87,6 +87,7 @@ thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, ch
 
 /* [collective] One per verb, in cmd_<verb>.c. */
 thaw_status cli_import(cli_context *cli);
+thaw_status cli_train(cli_context *cli);
 thaw_status cli_inspect(cli_context *cli);
 thaw_status cli_train(cli_context *cli);
 thaw_status cli_evaluate(cli_context *cli);

@@ -43,6 +43,11 @@ static thaw_status mark_live(thaw_session *s, int32_t phase) {
   return status == THAW_OK ? status : thaw_fail_in(status, "%s: training.phases: unfreeze: ", s->job->path);
 }
 
+thaw_status train_phases_check(thaw_session *s) {
+  for (int32_t p = 0; p < s->job->training.phase_count; p++) THAW_TRY(mark_live(s, p));
+  return THAW_OK;
+}
+
 /* Names of the cut's layers, "block5_pool" or "a+b". */
 static thaw_status name_cut(const thaw_session *s, thaw_text *out) {
   for (int32_t i = 0; i < s->cut.count; i++)

@@ -2,9 +2,159 @@
 #ifndef TRAIN_PRIVATE_H
 #define TRAIN_PRIVATE_H
 
+#include "thaw/digest.h"
+#include "thaw/h5.h"
 #include "thaw/train.h"
+
+#include <signal.h>
 
 /* [collective] Drops what thaw_session_phase made; harmless when there is nothing. */
 void thaw_session_leave_phase(thaw_session *session);
+
+/* [local] Whether every phase's words name layers. */
+thaw_status train_phases_check(thaw_session *session);
+
+/* ------------------------------------------------------------------ what a run is made of (state.c, checkpoint.c) */
+
+/* One parameter that is live or was live in an earlier phase. */
+typedef struct train_tensor {
+  char *layer, *name;
+  int rank;
+  int64_t dim[4];
+  size_t count;
+  float *value;     /* the graph's own memory in a running trainer, owned in a checkpoint that was read */
+  bool trainable;   /* moving statistics are not */
+  int64_t steps;    /* updates so far */
+  int64_t exponent; /* thaw_exact's prediction */
+  char optimizer[32];
+  int64_t slots;
+  float *slot[THAW_MAX_SLOTS];
+  float *best; /* values at the best epoch so far, for restore_best_weights; NULL: not kept */
+} train_tensor;
+
+/* Follows one number over epochs, as Keras' callbacks do. */
+typedef struct train_monitor {
+  double best;
+  bool known; /* best has a value */
+  int64_t wait, cooldown;
+} train_monitor;
+
+/* Everything that decides how a run goes on: what a checkpoint holds. */
+typedef struct train_state {
+  char job_digest[THAW_DIGEST_TEXT], weights_digest[THAW_DIGEST_TEXT];
+  char train_digest[THAW_DIGEST_TEXT], validation_digest[THAW_DIGEST_TEXT];
+  int64_t phase;      /* 0 .. */
+  int64_t epoch;      /* of the phase, 0 .. */
+  int64_t epochs;     /* done in all phases: the index of the present epoch for shuffling and dropout */
+  int64_t step;       /* of the epoch: the next one to do */
+  int64_t steps;      /* updates done in all */
+  int64_t finished;   /* 1: nothing is left to do */
+  int64_t stop_phase; /* 1: early stopping has ended the phase */
+  double rate, seconds;
+  train_monitor early, plateau, best;
+  thaw_wide sum[1 + 8]; /* loss and metrics of the present epoch; this rank's part in a running trainer */
+  int64_t seen;         /* samples of the present epoch so far, all ranks */
+  double *history;      /* [rows][columns] */
+  int64_t rows, columns;
+  thaw_strings column; /* their names */
+  thaw_strings classes;
+  train_tensor *tensor;
+  size_t tensors, capacity;
+  bool owns_values;
+} train_state;
+void train_state_clear(train_state *state);
+/* [local] Adds the live parameters of the graph that are not listed yet. */
+thaw_status train_state_add_live(train_state *state, thaw_graph *graph);
+/* [local] Makes slots fit the optimiser: kept where they were made by the same one, else zero. */
+thaw_status train_state_fit_slots(train_state *state, const thaw_choice *optimizer);
+train_tensor *train_state_find(train_state *state, const char *layer, const char *name); /* NULL when absent */
+/* [local] Copies the values of `from` into the graph. */
+thaw_status train_state_apply(const train_state *from, thaw_graph *graph, const char *path);
+/* [local] SHA-256 over all parameters of layers that are live, in graph order. */
+thaw_status train_parameters_digest(const thaw_graph *graph, char out[THAW_DIGEST_TEXT]);
+/* [local] False when a parameter is NaN or infinite; names it. */
+bool train_state_finite(const train_state *state, const char **layer_out, const char **name_out);
+
+/* [local] A whole file or none. */
+thaw_status train_checkpoint_write(const char *path, train_state *state);
+/* [local] Reads and proves by digest. */
+thaw_status train_checkpoint_read(const char *path, train_state *out);
+/* [local] step-*.h5 of a run folder, oldest first. */
+thaw_status train_checkpoint_list(const char *folder, thaw_strings *out);
+
+/* ------------------------------------------------------------------ the run folder (folder.c, record.c); rank 0 */
+typedef struct train_folder {
+  char *path;
+  char *key;    /* the part of the job that decides the result */
+  char *resume; /* checkpoint to go on from; NULL: start anew */
+  bool used;    /* holds an earlier run */
+} train_folder;
+/* [local] Looks, writes nothing. */
+thaw_status train_folder_check(const thaw_job *job, const thaw_train_options *options, thaw_log *log,
+                               train_folder *out);
+/* [local] Makes the folder ready: job, environment; removes an earlier run where it starts anew. */
+thaw_status train_folder_prepare(const train_folder *folder, const thaw_session *session, const char *hosts, int ranks);
+void train_folder_clear(train_folder *folder);
+
+/* [local] Starts state->column. */
+thaw_status train_history_begin(train_state *state, const thaw_session *session);
+/* [local] -1 when there is no such column. */
+int64_t train_history_column(const train_state *state, const char *name);
+/* [local] Adds one row of state->columns numbers. */
+thaw_status train_history_add(train_state *state, const double *row);
+/* [local] metrics.csv, whole. */
+thaw_status train_history_write(const train_state *state, const char *folder);
+/* [local] One event as a line of log.jsonl; `members` are JSON members without braces, may be NULL. */
+thaw_status train_event(const char *folder, const char *event, const char *members);
+
+/* ------------------------------------------------------------------ following a number (monitor.c) */
+/* THAW_ERR_USAGE when `monitor` is no column. mode: 0 auto, 1 min, 2 max. */
+thaw_status train_monitor_find(const train_state *state, const char *monitor, const char *where, int64_t *column_out);
+bool train_monitor_maximize(const char *monitor, int32_t mode);
+bool train_monitor_improved(const train_monitor *monitor, bool maximize, double min_delta, double value);
+
+/* ------------------------------------------------------------------ signals and time (signals.c) */
+typedef struct train_signals {
+  struct sigaction before[3];
+  double deadline; /* on thaw_seconds()' clock; 0: none */
+} train_signals;
+/* From now on TERM, USR1 and USR2 ask for a stop at the next step. [local] */
+void train_signals_begin(train_signals *signals, double max_minutes);
+void train_signals_end(train_signals *signals);
+/* The signal that came, or the words for a deadline; NULL: go on. [local] */
+const char *train_signals_reason(const train_signals *signals);
+
+/* ------------------------------------------------------------------ one step (step.c) */
+typedef struct train_step {
+  thaw_session *session;
+  thaw_comm *comm;
+  thaw_exact *exact;
+  thaw_epoch epoch;
+  int32_t view;
+  thaw_step_share share[2]; /* the present one and the next, by turns */
+  int32_t tensors;
+  train_tensor **state; /* [tensors] of live tensor t */
+  float *features, *label, *dy, *gradient;
+  double *value;
+  thaw_wide attempt[1 + 8];
+  int64_t bad_slice; /* lowest slice of this rank with a loss that is not finite, or -1 */
+  bool coupled;      /* a layer joins all samples of the batch */
+  thaw_wide *joint;  /* sums of such layers */
+  int32_t joint_capacity, joint_count;
+} train_step;
+/* What the ranks tell each other in one step. */
+enum { STEP_STOP, STEP_FAILED, STEP_CHECKPOINT, STEP_LOSS };
+
+/* [local] For the session's present phase. */
+thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm *comm, train_state *state);
+void train_step_clear(train_step *step);
+/* [local] Starts an epoch at step `first`. */
+thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first);
+/* [collective] Step `index` of the epoch: forward, backward, reduction, update; adds to state->sum. In flags[STEP_STOP]
+ * and flags[STEP_CHECKPOINT] each rank brings its wish and gets the number of ranks that have it. */
+thaw_status train_step_run(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
+                           int64_t flags[THAW_EXACT_FLAGS]);
+/* Regularisation of all live parameters: sum of l1 |w| + l2 w^2. [local] */
+double train_regularization(thaw_session *session);
 
 #endif

@@ -1,0 +1,89 @@
+/* thaw train JOB */
+#include "cli/cli.h"
+#include "thaw/file.h"
+#include "thaw/layer.h"
+#include "thaw/memory.h"
+#include "thaw/train.h"
+
+enum { MOST_JOB_BYTES = 1 << 22 };
+
+static const char details[] =
+    "Trains the job's head (and, in later phases, thawed blocks) on all ranks of the job and writes checkpoints,\n"
+    "metrics.csv, log.jsonl and summary.txt to the run folder (output: in the job file).\n"
+    "SIGTERM, SIGUSR1 and SIGUSR2 stop at the next step, after a checkpoint, with exit code 75; so does the end of "
+    "the\n"
+    "Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n\n"
+    "  thaw train job.yaml\n"
+    "  mpirun -n 4 thaw train job.yaml --resume\n";
+
+/* [local] All ranks parse the same bytes. */
+static thaw_status parse_job(const char *path, const char *text, size_t size, thaw_job **out) {
+  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas()};
+  return thaw_job_parse(path, text, size, &schemas, out);
+}
+
+static thaw_status load_job(cli_context *cli, const char *path, thaw_job **out) {
+  char *text = NULL;
+  size_t size;
+  THAW_TRY(cli_read_shared(cli, path, MOST_JOB_BYTES, &text, &size));
+  thaw_status status = thaw_agree(cli->comm, parse_job(path, text, size, out));
+  thaw_free(text);
+  return status;
+}
+
+static void show_result(const cli_context *cli, const thaw_train_result *result) {
+  cli_print(cli, "steps %lld\n", (long long)result->steps);
+  cli_print(cli, "parameters sha256 %s\n", result->parameters_digest);
+}
+
+thaw_status cli_train(cli_context *cli) {
+  thaw_train_options options = {0};
+  const char *output = NULL;
+  double minutes = 0;
+  const cli_option table[] = {
+      {.name = "resume", .kind = CLI_FLAG, .target = &options.resume, .help = "go on from the newest whole checkpoint"},
+      {.name = "overwrite",
+       .kind = CLI_FLAG,
+       .target = &options.overwrite,
+       .help = "start anew in a run folder that holds an earlier run, which is lost"},
+      {.name = "output",
+       .letter = 'o',
+       .kind = CLI_TEXT,
+       .target = &output,
+       .value = "FOLDER",
+       .help = "the run folder",
+       .fallback = "as the job says"},
+      {.name = "max-time",
+       .kind = CLI_FLOAT,
+       .target = &minutes,
+       .value = "MINUTES",
+       .low = 0,
+       .high = 1e6,
+       .fallback = "as the job says",
+       .help = "stop with a checkpoint and exit code 75 after this time"},
+      {.name = "isa",
+       .kind = CLI_TEXT,
+       .target = &options.isa,
+       .value = "NAME",
+       .help = "avx2 or avx512",
+       .fallback = "the best of this CPU"},
+  };
+  const cli_usage usage = {.positional = "JOB",
+                           .summary = "train new layers on a frozen network",
+                           .details = details,
+                           .min = 1,
+                           .max = 1,
+                           .options = table,
+                           .count = sizeof table / sizeof *table};
+  THAW_TRY(cli_parse(cli, &usage));
+  if (cli->done) return THAW_OK;
+  thaw_job *job = NULL;
+  THAW_TRY(load_job(cli, cli->argument[0], &job));
+  if (output && !(job->output = thaw_arena_text(job->arena, output))) return THAW_ERR_MEMORY;
+  if (minutes > 0) job->training.max_minutes = minutes;
+  thaw_train_result result = {0};
+  thaw_status status = thaw_train(cli->comm, job, &options, cli->log, &result);
+  if (status == THAW_OK) show_result(cli, &result);
+  thaw_job_destroy(job);
+  return status;
+}

@@ -1,0 +1,48 @@
+/* A finished run's parameters for evaluation, prediction and export. */
+#include "thaw/memory.h"
+#include "train/train_private.h"
+
+#include <string.h>
+
+static thaw_status read_and_apply(thaw_session *session, const char *path, int64_t *phase_out) {
+  train_state state;
+  THAW_TRY(train_checkpoint_read(path, &state));
+  thaw_status status = THAW_OK;
+  if (strcmp(state.weights_digest, session->weights_digest) != 0)
+    status = thaw_fail(THAW_ERR_DATA, "%s: was trained on backbone weights %.12s, the job's are %.12s", path,
+                       state.weights_digest, session->weights_digest);
+  if (status == THAW_OK) status = train_state_apply(&state, session->graph, path);
+  for (size_t i = 0; i < state.classes.count && status == THAW_OK && session->classes.count == i; i++)
+    status = thaw_strings_add(&session->classes, state.classes.item[i]);
+  *phase_out = state.phase;
+  train_state_clear(&state);
+  return status;
+}
+
+thaw_status thaw_session_load(thaw_session *session, thaw_comm *comm, const char *checkpoint, thaw_log *log) {
+  int64_t phase = 0;
+  THAW_TRY(thaw_agree(comm, read_and_apply(session, checkpoint, &phase)));
+  THAW_TRY(thaw_session_phase(session, comm, (int32_t)phase, log));
+  char digest[THAW_DIGEST_TEXT];
+  THAW_TRY(thaw_agree(comm, train_parameters_digest(session->graph, digest)));
+  return thaw_agree_same(comm, "parameters of the checkpoint", digest);
+}
+
+thaw_status thaw_run_checkpoint(const char *run_folder, char **path_out) {
+  char *best = thaw_path_join(run_folder, "best.h5");
+  if (!best) return THAW_ERR_MEMORY;
+  *path_out = best;
+  if (thaw_file_exists(best)) return THAW_OK;
+  thaw_free(best);
+  thaw_strings names = {0};
+  thaw_status status = train_checkpoint_list(run_folder, &names);
+  if (status == THAW_OK && names.count == 0)
+    status =
+        thaw_fail(THAW_ERR_DATA, "%s: holds no checkpoint (best.h5 or step-*.h5); train the job first", run_folder);
+  if (status == THAW_OK) {
+    *path_out = thaw_path_join(run_folder, names.item[names.count - 1]);
+    if (!*path_out) status = THAW_ERR_MEMORY;
+  }
+  thaw_strings_clear(&names);
+  return status;
+}

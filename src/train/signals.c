@@ -1,0 +1,51 @@
+/* Signals and deadlines: a wish to stop, which rides in the next reduction so that all ranks stop at the same step. */
+#include "thaw/log.h"
+#include "train/train_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A handler can reach nothing but this. */
+static volatile sig_atomic_t caught;
+
+static const int watched[] = {SIGTERM, SIGUSR1, SIGUSR2};
+static const char *const watched_names[] = {"SIGTERM", "SIGUSR1", "SIGUSR2"};
+enum { WATCHED = sizeof watched / sizeof *watched };
+
+static void remember(int number) {
+  caught = number;
+}
+
+/* Slurm tells when the job will be killed, in seconds since 1970; a minute is left for the checkpoint. */
+static double slurm_deadline(void) {
+  enum { MARGIN = 60 };
+  const char *text = getenv("SLURM_JOB_END_TIME");
+  int64_t end;
+  if (!text || thaw_parse_int(text, &end) != THAW_OK) return 0;
+  double left = (double)(end - (int64_t)time(NULL)) - MARGIN;
+  return thaw_seconds() + (left > 0 ? left : 0);
+}
+
+void train_signals_begin(train_signals *signals, double max_minutes) {
+  struct sigaction action = {.sa_handler = remember, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  caught = 0;
+  for (int i = 0; i < WATCHED; i++) sigaction(watched[i], &action, &signals->before[i]);
+  signals->deadline = slurm_deadline();
+  if (max_minutes > 0) {
+    double end = thaw_seconds() + 60 * max_minutes;
+    if (signals->deadline == 0 || end < signals->deadline) signals->deadline = end;
+  }
+}
+
+void train_signals_end(train_signals *signals) {
+  for (int i = 0; i < WATCHED; i++) sigaction(watched[i], &signals->before[i], NULL);
+}
+
+const char *train_signals_reason(const train_signals *signals) {
+  int number = caught;
+  for (int i = 0; i < WATCHED; i++)
+    if (number == watched[i]) return watched_names[i];
+  return signals->deadline > 0 && thaw_seconds() >= signals->deadline ? "the time limit" : NULL;
+}

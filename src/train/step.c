@@ -1,0 +1,308 @@
+/* One step: this rank's slices forward and backward, one exact reduction, one update that is the same everywhere. */
+#include "thaw/memory.h"
+#include "train/train_private.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------ create */
+
+static bool joins_batch(const thaw_graph *graph) {
+  for (int32_t n = 0; n < thaw_graph_count(graph); n++) {
+    const thaw_node *node = thaw_graph_view(graph, n);
+    if (!node->frozen && node->layer.ops->forward_sums) return true;
+  }
+  return false;
+}
+
+/* [local] The live tensors, their exact sums, and the state that belongs to each. */
+static thaw_status bind_tensors(train_step *step, train_state *state, size_t *largest_out) {
+  thaw_live *live = step->session->live;
+  step->tensors = thaw_live_tensors(live);
+  size_t tensors = (size_t)step->tensors, *size = thaw_new(tensors, sizeof *size);
+  int32_t *exponent = thaw_new(tensors, sizeof *exponent);
+  step->state = thaw_new(tensors, sizeof *step->state);
+  thaw_status status = size && exponent && step->state ? THAW_OK : THAW_ERR_MEMORY;
+  for (int32_t t = 0; t < step->tensors && status == THAW_OK; t++) {
+    const char *layer;
+    const thaw_param *param = thaw_live_tensor(live, t, &layer);
+    step->state[t] = train_state_find(state, layer, param->name);
+    if (!step->state[t])
+      status = thaw_fail(THAW_ERR_INTERNAL, "live parameter %s/%s is not in the run's state", layer, param->name);
+    size[t] = thaw_param_count(param);
+    if (size[t] > *largest_out) *largest_out = size[t];
+    if (status == THAW_OK) exponent[t] = (int32_t)step->state[t]->exponent;
+  }
+  if (status == THAW_OK) status = thaw_exact_create(size, tensors, &step->exact);
+  if (status == THAW_OK) thaw_exact_set_exponents(step->exact, exponent);
+  thaw_free(size);
+  thaw_free(exponent);
+  return status;
+}
+
+thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm *comm, train_state *state) {
+  *step = (train_step){.session = session, .comm = comm};
+  const thaw_training_config *training = &session->job->training;
+  thaw_epoch epoch = {.samples = session->train.info->count, .batch = training->batch_size, .slice = training->slice};
+  size_t rows = (size_t)session->max_samples, width = (size_t)session->outputs, largest = 1;
+  THAW_TRY(bind_tensors(step, state, &largest));
+  for (int i = 0; i < 2; i++) THAW_TRY(thaw_step_share_create(&epoch, thaw_comm_size(comm), &step->share[i]));
+  step->features = thaw_new(rows * thaw_features_floats(session->train.features), sizeof *step->features);
+  step->label = thaw_new(rows * width, sizeof *step->label);
+  step->dy = thaw_new(rows * width, sizeof *step->dy);
+  step->value = thaw_new(rows, sizeof *step->value);
+  step->gradient = thaw_new(largest, sizeof *step->gradient);
+  step->coupled = joins_batch(session->graph);
+  bool complete = step->features && step->label && step->dy && step->value && step->gradient;
+  return complete ? THAW_OK : THAW_ERR_MEMORY;
+}
+
+void train_step_clear(train_step *step) {
+  thaw_exact_destroy(step->exact);
+  for (int i = 0; i < 2; i++) thaw_step_share_clear(&step->share[i]);
+  thaw_free(step->state);
+  thaw_free(step->features);
+  thaw_free(step->label);
+  thaw_free(step->dy);
+  thaw_free(step->value);
+  thaw_free(step->gradient);
+  thaw_free(step->joint);
+  *step = (train_step){0};
+}
+
+/* ------------------------------------------------------------------ the hooks of the live part */
+
+static void take_gradient(void *context, int32_t tensor, const float *value, int64_t slice) {
+  train_step *step = context;
+  thaw_exact_add(step->exact, (size_t)tensor, value, slice);
+}
+
+static void add_joint(void *context, const double *values, int32_t count) {
+  train_step *step = context;
+  if (count > step->joint_capacity) return; /* refused in reduce_joint */
+  for (int32_t i = 0; i < count; i++)
+    if (!thaw_wide_add(&step->joint[i], values[i])) step->joint_count = -1;
+}
+
+/* Totals over all slices of all ranks; NaN everywhere when a term was not finite. */
+static thaw_status reduce_joint(void *context, double *totals, int32_t count) {
+  train_step *step = context;
+  int64_t failed = step->joint_count < 0;
+  THAW_TRY(thaw_wide_reduce(step->comm, step->joint, (size_t)count, &failed));
+  for (int32_t i = 0; i < count; i++) totals[i] = failed ? NAN : thaw_wide_value(&step->joint[i]);
+  memset(step->joint, 0, (size_t)count * sizeof *step->joint);
+  step->joint_count = 0;
+  return THAW_OK;
+}
+
+static int32_t larger(int32_t a, int32_t b) {
+  return a > b ? a : b;
+}
+
+/* [local] Room for the sums of the widest layer that joins the batch. */
+static thaw_status make_room_for_joint(train_step *step) {
+  int32_t most = 0;
+  for (int32_t n = 0; n < thaw_graph_count(step->session->graph); n++) {
+    const thaw_layer *layer = &thaw_graph_view(step->session->graph, n)->layer;
+    if (layer->ops->forward_sums) most = larger(most, layer->ops->forward_sums(layer));
+    if (layer->ops->backward_sums) most = larger(most, layer->ops->backward_sums(layer));
+  }
+  step->joint_capacity = most;
+  step->joint = thaw_new((size_t)most, sizeof *step->joint);
+  return step->joint ? THAW_OK : THAW_ERR_MEMORY;
+}
+
+/* ------------------------------------------------------------------ an epoch's data */
+
+static void plan_share(train_step *step, int64_t index) {
+  thaw_step_share_plan(&step->epoch, index, thaw_comm_rank(step->comm), thaw_comm_size(step->comm),
+                       &step->share[index % 2]);
+}
+
+static thaw_status announce(train_step *step, int64_t index) {
+  if (index >= thaw_epoch_steps(&step->epoch)) return THAW_OK;
+  plan_share(step, index);
+  const thaw_step_share *share = &step->share[index % 2];
+  if (share->samples == 0) return THAW_OK;
+  return thaw_features_expect(step->session->train.features, share->sample, share->samples, step->view);
+}
+
+thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first) {
+  step->epoch = *epoch;
+  step->view = view;
+  if (step->coupled && !step->joint) THAW_TRY(make_room_for_joint(step));
+  return announce(step, first);
+}
+
+/* [local] Features and labels of step `index`; what comes next is announced first, so that it is read meanwhile. */
+static thaw_status fetch(train_step *step, int64_t index) {
+  const thaw_session *s = step->session;
+  const thaw_step_share *share = &step->share[index % 2];
+  THAW_TRY(announce(step, index + 1));
+  if (share->samples == 0) return THAW_OK;
+  THAW_TRY(thaw_features_read(s->train.features, share->sample, share->samples, step->view, step->features));
+  thaw_labels_gather(s->loss, s->train.info, s->train.labels, share->sample, share->samples, s->outputs, step->label);
+  return THAW_OK;
+}
+
+/* ------------------------------------------------------------------ forward, loss, backward */
+
+static void count_rows(train_step *step, const thaw_step_share *share, const float *y) {
+  const thaw_session *s = step->session;
+  size_t width = (size_t)s->train.info->label_width, outputs = (size_t)s->outputs;
+  for (int32_t i = 0, slice = 0; i < share->samples; i++) {
+    while (share->slice_start[slice + 1] <= i) slice++;
+    if (!thaw_wide_add(&step->attempt[0], step->value[i]) && step->bad_slice < 0) step->bad_slice = share->slice[slice];
+    const float *label = s->train.labels + share->sample[i] * width;
+    for (int32_t m = 0; m < s->metrics; m++) {
+      double value =
+          thaw_metric_row(&s->metric[m], s->train.info->label_kind, label, y + (size_t)i * outputs, s->outputs);
+      if (!thaw_wide_add(&step->attempt[1 + m], value) && step->bad_slice < 0) step->bad_slice = share->slice[slice];
+    }
+  }
+}
+
+/* Collective only where a layer joins the batch. A rank without samples takes part. */
+static thaw_status forward_backward(train_step *step, const thaw_step_share *part) {
+  thaw_session *s = step->session;
+  thaw_share share = {.features = step->features,
+                      .sample = part->sample,
+                      .samples = part->samples,
+                      .slices = part->slices,
+                      .slice_start = part->slice_start,
+                      .slice = part->slice,
+                      .batch = part->batch,
+                      .seed = step->epoch.seed,
+                      .epoch = step->epoch.epoch,
+                      .training = true};
+  thaw_live_hooks hooks = {step, take_gradient, add_joint, reduce_joint};
+  const float *y;
+  THAW_TRY(thaw_live_forward(s->live, &share, &hooks, &y));
+  const float *logits = thaw_live_logits(s->live);
+  bool from_logits = logits && s->loss->fused == thaw_live_activation(s->live);
+  if (part->samples > 0) {
+    s->loss->evaluate(s->job->training.loss.config, step->label, y, logits, from_logits, part->samples, s->outputs,
+                      1.0 / (double)part->batch, step->value, step->dy);
+    count_rows(step, part, y);
+  }
+  return thaw_live_backward(s->live, &share, &hooks, step->dy, from_logits);
+}
+
+/* ------------------------------------------------------------------ what went wrong */
+
+static thaw_status diverged(const train_step *step, const train_state *state, const char *what, int64_t slice) {
+  return thaw_fail(
+      THAW_ERR_RUN,
+      "training diverged: %s is not finite in phase %lld, epoch %lld, step %lld, slice %lld (learning rate "
+      "%g); earlier checkpoints are kept: lower the learning rate and start again",
+      what, (long long)state->phase + 1, (long long)state->epoch + 1, (long long)(state->step + 1), (long long)slice,
+      state->rate);
+  (void)step;
+}
+
+/* [collective] */
+static thaw_status loss_diverged(train_step *step, const train_state *state) {
+  int64_t lowest = step->bad_slice >= 0 ? -step->bad_slice : INT64_MIN;
+  THAW_TRY(thaw_comm_max_int(step->comm, &lowest, 1));
+  return diverged(step, state, "the loss", -lowest);
+}
+
+static thaw_status gradient_diverged(train_step *step, const train_state *state, size_t tensor, int64_t slice) {
+  char *what = thaw_format("the gradient of %s/%s", step->state[tensor]->layer, step->state[tensor]->name);
+  thaw_status status = diverged(step, state, what ? what : "a gradient", slice);
+  thaw_free(what);
+  return status;
+}
+
+/* ------------------------------------------------------------------ update */
+
+/* Keras adds l1 * sum|w| + l2 * sum w^2 to the loss. */
+static void add_regularization(const thaw_param *param, float *gradient, size_t count) {
+  if (param->l1 == 0 && param->l2 == 0) return;
+  for (size_t i = 0; i < count; i++) {
+    double w = param->value[i], sign = w > 0 ? 1 : w < 0 ? -1 : 0;
+    gradient[i] = (float)(gradient[i] + param->l1 * sign + 2 * param->l2 * w);
+  }
+}
+
+double train_regularization(thaw_session *session) {
+  double sum = 0;
+  for (int32_t t = 0; t < thaw_live_tensors(session->live); t++) {
+    const char *layer;
+    const thaw_param *param = thaw_live_tensor(session->live, t, &layer);
+    double absolute = 0, square = 0;
+    if (param->l1 == 0 && param->l2 == 0) continue;
+    for (size_t i = 0; i < thaw_param_count(param); i++) {
+      absolute += fabs((double)param->value[i]);
+      square += (double)param->value[i] * param->value[i];
+    }
+    sum += param->l1 * absolute + param->l2 * square;
+  }
+  return sum;
+}
+
+/* Every rank computes the same update from the same sums. */
+static void update(train_step *step, const thaw_choice *optimizer, double rate) {
+  const thaw_optim_ops *ops = thaw_optim_find(optimizer->schema->name);
+  for (int32_t t = 0; t < step->tensors; t++) {
+    const char *layer;
+    thaw_param *param = thaw_live_tensor(step->session->live, t, &layer);
+    train_tensor *state = step->state[t];
+    thaw_exact_get(step->exact, (size_t)t, 1, step->gradient);
+    add_regularization(param, step->gradient, state->count);
+    state->steps++;
+    ops->update(optimizer->config, rate, state->steps, param->value, step->gradient, state->slot, state->count);
+  }
+  if (step->coupled) thaw_live_update_statistics(step->session->live);
+}
+
+/* The regularisation belongs to the batch's loss; it is the same on every rank, so one of them adds it. */
+static void accept_sums(train_step *step, train_state *state, int64_t batch, double regularization) {
+  bool finite = true;
+  for (int32_t i = 0; i <= step->session->metrics; i++) {
+    for (int limb = 0; limb < 3; limb++) state->sum[i].limb[limb] += step->attempt[i].limb[limb];
+    finite &= thaw_wide_add(&state->sum[i], 0); /* carries */
+  }
+  if (regularization != 0 && thaw_comm_rank(step->comm) == 0)
+    finite &= thaw_wide_add(&state->sum[0], regularization * (double)batch);
+  (void)finite; /* a regularisation beyond 2^50 shows itself in the gradient */
+  state->seen += batch;
+}
+
+/* ------------------------------------------------------------------ the step */
+
+/* [collective] One attempt: the sums of all ranks and the verdict. */
+static thaw_status attempt(train_step *step, const train_state *state, int64_t index, thaw_status mine,
+                           int64_t flags[THAW_EXACT_FLAGS], thaw_verdict *verdict) {
+  const thaw_step_share *share = &step->share[index % 2];
+  size_t tensor = 0;
+  int64_t slice = 0;
+  memset(step->attempt, 0, sizeof step->attempt);
+  step->bad_slice = -1;
+  thaw_exact_begin(step->exact, share->slices_global);
+  if (mine == THAW_OK) mine = forward_backward(step, share);
+  flags[STEP_FAILED] = mine != THAW_OK;
+  flags[STEP_LOSS] = step->bad_slice >= 0;
+  THAW_TRY(thaw_exact_reduce(step->exact, step->comm, flags, verdict, &tensor, &slice));
+  if (flags[STEP_FAILED]) return thaw_agree(step->comm, mine);
+  if (flags[STEP_LOSS]) return loss_diverged(step, state);
+  return *verdict == THAW_EXACT_NOT_FINITE ? gradient_diverged(step, state, tensor, slice) : THAW_OK;
+}
+
+thaw_status train_step_run(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
+                           int64_t flags[THAW_EXACT_FLAGS]) {
+  enum { MOST_ATTEMPTS = 4 };
+  int64_t wish[THAW_EXACT_FLAGS];
+  memcpy(wish, flags, sizeof wish);
+  thaw_status fetched = fetch(step, index);
+  if (step->coupled) THAW_TRY(thaw_agree(step->comm, fetched)); /* nobody may be missing in the joint sums */
+  thaw_verdict verdict = THAW_EXACT_AGAIN;
+  for (int i = 0; i < MOST_ATTEMPTS && verdict == THAW_EXACT_AGAIN; i++) {
+    memcpy(flags, wish, sizeof wish);
+    THAW_TRY(attempt(step, state, index, fetched, flags, &verdict));
+  }
+  if (verdict != THAW_EXACT_DONE) return thaw_fail(THAW_ERR_INTERNAL, "no scale fits the gradients of this step");
+  accept_sums(step, state, step->share[index % 2].batch, train_regularization(step->session));
+  update(step, optimizer, state->rate);
+  return THAW_OK;
+}

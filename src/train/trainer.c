@@ -1,0 +1,259 @@
+/* The loop: phases, epochs, steps, and what happens after each. Every decision is made from numbers that are the same
+ * on all ranks; rank 0 alone writes. */
+#include "thaw/log.h"
+#include "thaw/memory.h"
+#include "train/trainer_private.h"
+
+#include <math.h>
+#include <string.h>
+
+static const thaw_phase_config *phase_config(const trainer *t) {
+  return &t->job->training.phases[t->state.phase];
+}
+
+/* ------------------------------------------------------------------ phases */
+
+static thaw_status show_summary(trainer *t) {
+  thaw_text text = {0};
+  char title[160], name[48] = "summary.txt";
+  snprintf(title, sizeof title, "%.64s: %s, phase %lld of %d", t->job->name, t->session->architecture->title,
+           (long long)t->state.phase + 1, t->job->training.phase_count);
+  if (t->state.phase > 0) snprintf(name, sizeof name, "summary-phase-%lld.txt", (long long)t->state.phase + 1);
+  thaw_graph_summary(t->session->graph, title, &text);
+  char *path = thaw_path_join(t->folder.path, name);
+  thaw_status status = path && !text.failed ? thaw_file_write(path, text.data, text.length) : THAW_ERR_MEMORY;
+  if (status == THAW_OK) thaw_info(t->log, "%s", text.data);
+  thaw_free(path);
+  thaw_text_clear(&text);
+  return status;
+}
+
+/* [local] What a phase starts with: its own learning rate and fresh callbacks. */
+static void begin_phase(trainer *t) {
+  t->state.rate = thaw_optim_learning_rate(phase_config(t)->optimizer.config);
+  t->state.early = t->state.plateau = (train_monitor){0};
+  for (size_t i = 0; i < t->state.tensors; i++) {
+    thaw_free(t->state.tensor[i].best);
+    t->state.tensor[i].best = NULL;
+  }
+}
+
+/* [local] */
+static thaw_status make_step(trainer *t) {
+  if (thaw_live_tensors(t->session->live) == 0)
+    return thaw_fail(THAW_ERR_USAGE, "%s: nothing to train: the head has no layer with parameters", t->job->path);
+  THAW_TRY(train_state_add_live(&t->state, t->session->graph));
+  THAW_TRY(train_state_fit_slots(&t->state, &phase_config(t)->optimizer));
+  return train_step_create(&t->step, t->session, t->comm, &t->state);
+}
+
+/* [collective] */
+static thaw_status enter_phase(trainer *t) {
+  THAW_TRY(thaw_session_phase(t->session, t->comm, (int32_t)t->state.phase, t->log));
+  if (t->state.epoch == 0 && t->state.step == 0) begin_phase(t);
+  THAW_TRY(thaw_agree(t->comm, make_step(t)));
+  char bytes[32];
+  thaw_verbose(t->log, "each step reduces %s", thaw_format_bytes((double)thaw_exact_bytes(t->step.exact), bytes));
+  return thaw_agree(t->comm, t->root ? show_summary(t) : THAW_OK);
+}
+
+static void restore_best(trainer *t) {
+  for (size_t i = 0; i < t->state.tensors; i++) {
+    train_tensor *tensor = &t->state.tensor[i];
+    if (tensor->best) memcpy(tensor->value, tensor->best, tensor->count * sizeof(float));
+  }
+}
+
+/* [local] */
+static void leave_phase(trainer *t) {
+  if (t->job->training.early_stopping.enabled && t->job->training.early_stopping.restore_best_weights) restore_best(t);
+  trainer_keep_exponents(t);
+  train_step_clear(&t->step);
+  t->state.phase++;
+  t->state.epoch = t->state.step = 0;
+  t->state.stop_phase = 0;
+}
+
+/* ------------------------------------------------------------------ the steps of an epoch */
+
+static void show_progress(trainer *t, int64_t index) {
+  if (!t->log) return;
+  char note[64];
+  double loss = thaw_wide_value(&t->state.sum[0]) / (double)(t->shown_samples > 0 ? t->shown_samples : 1);
+  snprintf(note, sizeof note, "loss %.4f", loss);
+  int64_t done = (index + 1) * t->step.epoch.batch;
+  thaw_progress_update(t->log, done < t->step.epoch.samples ? done : t->step.epoch.samples, note);
+}
+
+static bool checkpoint_is_due(const trainer *t) {
+  double minutes = t->job->training.checkpoint.every_minutes;
+  return minutes > 0 && thaw_seconds() - t->last_checkpoint >= 60 * minutes;
+}
+
+/* [collective] */
+static thaw_status run_steps(trainer *t) {
+  int64_t steps = thaw_epoch_steps(&t->step.epoch);
+  while (t->state.step < steps) {
+    const char *reason = train_signals_reason(&t->signals);
+    int64_t flags[THAW_EXACT_FLAGS] = {
+        [STEP_STOP] = reason != NULL, [STEP_CHECKPOINT] = t->root && checkpoint_is_due(t)};
+    int64_t index = t->state.step;
+    THAW_TRY(train_step_run(&t->step, &t->state, &phase_config(t)->optimizer, index, flags));
+    t->shown_samples += t->step.share[index % 2].samples;
+    t->state.step++;
+    t->state.steps++;
+    show_progress(t, index);
+    if (flags[STEP_STOP]) return trainer_stop(t, reason);
+    if (flags[STEP_CHECKPOINT]) THAW_TRY(trainer_checkpoint(t));
+  }
+  return THAW_OK;
+}
+
+/* [collective] */
+static thaw_status train_epoch(trainer *t) {
+  const thaw_training_config *training = &t->job->training;
+  const thaw_augment_config *augment = &t->job->data.augment;
+  thaw_epoch epoch = {.seed = (uint64_t)t->job->seed,
+                      .epoch = (uint32_t)t->state.epochs,
+                      .samples = t->session->train.info->count,
+                      .batch = training->batch_size,
+                      .slice = training->slice,
+                      .shuffle = true};
+  int32_t view = augment->enabled ? (int32_t)(t->state.epochs % (augment->views > 0 ? augment->views : 1)) : -1;
+  THAW_TRY(thaw_features_fill(t->session->train.features, t->comm, view, t->log));
+  THAW_TRY(thaw_agree(t->comm, train_step_epoch(&t->step, &epoch, view, t->state.step)));
+  char title[64];
+  snprintf(title, sizeof title, "epoch %lld/%d", (long long)t->state.epoch + 1, phase_config(t)->epochs);
+  thaw_progress_begin(t->log, title, "samples", epoch.samples);
+  t->epoch_started = thaw_seconds();
+  t->shown_samples = 0;
+  thaw_status status = run_steps(t);
+  thaw_progress_end(t->log, NULL);
+  return status;
+}
+
+/* ------------------------------------------------------------------ after an epoch */
+
+/* [collective] Means over the epoch, then those of the validation data: the row from column "loss" on. */
+static thaw_status measure(trainer *t, double *row) {
+  thaw_wide sum[1 + 8];
+  int64_t failed = 0;
+  int32_t metrics = t->session->metrics;
+  memcpy(sum, t->state.sum, sizeof sum);
+  THAW_TRY(thaw_wide_reduce(t->comm, sum, (size_t)(1 + metrics), &failed));
+  int64_t at = train_history_column(&t->state, "loss");
+  for (int32_t i = 0; i <= metrics; i++) row[at++] = thaw_wide_value(&sum[i]) / (double)t->state.seen;
+  if (!t->session->validation.catalog) return THAW_OK;
+  thaw_evaluation evaluation;
+  THAW_TRY(thaw_session_evaluate(t->session, t->comm, &t->session->validation, NULL, false, t->log, &evaluation));
+  row[at++] = evaluation.loss;
+  for (int32_t m = 0; m < metrics; m++) row[at++] = evaluation.metric[m];
+  thaw_evaluation_clear(&evaluation);
+  return THAW_OK;
+}
+
+static thaw_status check_row(const trainer *t, const double *row) {
+  for (int64_t c = 0; c < t->state.columns; c++)
+    if (!isfinite(row[c]))
+      return thaw_fail(THAW_ERR_RUN,
+                       "training diverged: %s is not finite after epoch %lld of phase %lld (learning rate %g); earlier "
+                       "checkpoints are kept: lower the learning rate and start again",
+                       t->state.column.item[c], (long long)t->state.epoch + 1, (long long)t->state.phase + 1,
+                       t->state.rate);
+  return THAW_OK;
+}
+
+static void show_row(const trainer *t, const double *row) {
+  thaw_text text = {0};
+  int64_t first = train_history_column(&t->state, "loss");
+  for (int64_t c = first; c + 1 < t->state.columns; c++)
+    thaw_text_add(&text, "  %s %.4f", t->state.column.item[c], row[c]);
+  char seconds[32];
+  thaw_info(t->log, "epoch %lld/%d%s  (%s)", (long long)t->state.epoch + 1, phase_config(t)->epochs,
+            text.data ? text.data : "", thaw_format_seconds(row[t->state.columns - 1], seconds));
+  thaw_text_clear(&text);
+}
+
+/* [local] rank 0 */
+static thaw_status record_epoch(trainer *t, const double *row) {
+  thaw_text members = {0};
+  show_row(t, row);
+  for (int64_t c = 0; c < t->state.columns; c++)
+    thaw_text_add(&members, "%s\"%s\": %.12g", c ? ", " : "", t->state.column.item[c], row[c]);
+  thaw_status status = members.failed ? THAW_ERR_MEMORY : train_event(t->folder.path, "epoch", members.data);
+  thaw_text_clear(&members);
+  return status == THAW_OK ? train_history_write(&t->state, t->folder.path) : status;
+}
+
+/* [collective] Closes the epoch: numbers, callbacks, files. */
+static thaw_status finish_epoch(trainer *t) {
+  double row[64] = {0};
+  row[0] = (double)t->state.phase + 1;
+  row[1] = (double)t->state.epochs + 1;
+  row[2] = (double)t->state.steps;
+  row[3] = t->state.rate;
+  THAW_TRY(measure(t, row));
+  row[t->state.columns - 1] = t->state.seconds + thaw_seconds() - t->epoch_started;
+  THAW_TRY(check_row(t, row));
+  THAW_TRY(thaw_agree(t->comm, train_history_add(&t->state, row)));
+  THAW_TRY(thaw_agree(t->comm, t->root ? record_epoch(t, row) : THAW_OK));
+  bool best;
+  THAW_TRY(thaw_agree(t->comm, trainer_callbacks(t, row, &best)));
+  memset(t->state.sum, 0, sizeof t->state.sum);
+  t->state.seen = t->state.step = 0;
+  t->state.seconds = 0;
+  t->state.epoch++;
+  t->state.epochs++;
+  if (best) THAW_TRY(trainer_write(t, "best.h5"));
+  int32_t every = t->job->training.checkpoint.every_epochs;
+  return every > 0 && t->state.epochs % every == 0 ? trainer_checkpoint(t) : THAW_OK;
+}
+
+/* ------------------------------------------------------------------ the whole run */
+
+static thaw_status run_phase(trainer *t) {
+  THAW_TRY(enter_phase(t));
+  while (t->state.epoch < phase_config(t)->epochs && !t->state.stop_phase) {
+    THAW_TRY(train_epoch(t));
+    THAW_TRY(finish_epoch(t));
+  }
+  leave_phase(t);
+  return THAW_OK;
+}
+
+static thaw_status run(trainer *t) {
+  if (t->state.finished) {
+    thaw_info(t->log, "%s: this run is complete (%lld steps); nothing is left to do", t->folder.path,
+              (long long)t->state.steps);
+    return thaw_session_phase(t->session, t->comm, (int32_t)t->state.phase, t->log);
+  }
+  while (t->state.phase < t->job->training.phase_count) THAW_TRY(run_phase(t));
+  t->state.finished = 1;
+  return trainer_checkpoint(t);
+}
+
+static thaw_status report(trainer *t, thaw_train_result *out) {
+  out->best = t->state.best.best;
+  out->steps = t->state.steps;
+  THAW_TRY(thaw_agree(t->comm, train_parameters_digest(t->session->graph, out->parameters_digest)));
+  THAW_TRY(thaw_agree_same(t->comm, "the result", out->parameters_digest));
+  char members[128];
+  snprintf(members, sizeof members, "\"steps\": %lld, \"parameters_sha256\": \"%s\"", (long long)out->steps,
+           out->parameters_digest);
+  return thaw_agree(t->comm, t->root ? train_event(t->folder.path, "end", members) : THAW_OK);
+}
+
+thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
+                       thaw_train_result *out) {
+  trainer t = {.comm = comm, .job = job, .log = log, .root = thaw_comm_rank(comm) == 0};
+  train_signals_begin(&t.signals, job->training.max_minutes);
+  thaw_status status = trainer_begin(&t, options);
+  if (status == THAW_OK) status = run(&t);
+  if (status == THAW_OK) status = report(&t, out);
+  train_step_clear(&t.step);
+  train_state_clear(&t.state);
+  thaw_session_destroy(t.session);
+  train_folder_clear(&t.folder);
+  train_signals_end(&t.signals);
+  return status;
+}
