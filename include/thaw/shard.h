@@ -39,6 +39,9 @@ const thaw_dataset_info *thaw_catalog_info(const thaw_catalog *catalog);
 const char *thaw_catalog_path(const thaw_catalog *catalog);
 /* Opens every shard once and checks it against the catalogue. */
 thaw_status thaw_catalog_check(thaw_catalog *catalog) THAW_CHECKED;
+/* Reads all of one shard: THAW_ERR_DATA where its content is not what its digest says (a thaw shard) or a block's
+ * checksum is wrong. */
+thaw_status thaw_catalog_verify(thaw_catalog *catalog, int32_t shard) THAW_CHECKED;
 int32_t thaw_catalog_shards(const thaw_catalog *catalog);
 const char *thaw_catalog_shard(const thaw_catalog *catalog, int32_t shard, int64_t *first_out, int64_t *count_out);
 

@@ -195,6 +195,18 @@ thaw_status thaw_catalog_check(thaw_catalog *catalog) {
   return THAW_OK;
 }
 
+thaw_status thaw_catalog_verify(thaw_catalog *catalog, int32_t shard) {
+  const shard_entry *entry = &catalog->entry[shard];
+  shard_handle *handle;
+  char found[65];
+  THAW_TRY(get_handle(catalog, shard, &handle));
+  THAW_TRY(thaw_shard__digest(entry, handle, &catalog->info, found));
+  if (!entry->foreign && strcmp(found, entry->digest) != 0)
+    return thaw_fail(THAW_ERR_DATA, "%s: the content has digest %.12s..., expected %.12s...", entry->path, found,
+                     entry->digest);
+  return THAW_OK;
+}
+
 /* The shard that holds `sample`, by bisection. */
 static int32_t find_shard(const thaw_catalog *catalog, int64_t sample) {
   size_t low = 0, high = catalog->entries;

@@ -59,6 +59,9 @@ thaw_status thaw_shard__check(const shard_entry *entry, shard_handle *handle,
 /* Rows' labels as float [rows][label_width], checked. */
 thaw_status thaw_shard__labels(const shard_entry *entry, shard_handle *handle, const thaw_dataset_info *info,
                                int64_t first, int64_t rows, float *out) THAW_CHECKED;
+/* shard_verify.c: digest over pixels, labels, ids and groups, as thaw_shard_write makes it. */
+thaw_status thaw_shard__digest(const shard_entry *entry, shard_handle *handle, const thaw_dataset_info *info,
+                               char out[65]) THAW_CHECKED;
 /* Digest of size and time of change, for foreign files whose content digest the catalogue does not tell. */
 thaw_status thaw_shard__identity(const shard_entry *entry, char out[65]) THAW_CHECKED;
 

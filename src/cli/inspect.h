@@ -1,0 +1,17 @@
+/* inspect.h: the parts of `thaw inspect`, one per kind of file. Private to src/cli. */
+#ifndef THAW_CLI_INSPECT_H
+#define THAW_CLI_INSPECT_H
+
+#include "cli/cli.h"
+
+typedef struct cli_inspect_options {
+  const char *sheet; /* contact sheet PNG; NULL: none */
+  bool digest;       /* read everything and compare with the digests */
+} cli_inspect_options;
+
+/* [local] A catalogue, a folder with one, or an HDF5 file of images. */
+bool cli_is_data(const char *path);
+/* [collective] Counts, shapes, classes, digests of a catalogue or shard. */
+thaw_status cli_inspect_data(cli_context *cli, const char *path, const cli_inspect_options *options) THAW_CHECKED;
+
+#endif
