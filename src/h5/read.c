@@ -40,12 +40,21 @@ static thaw_status select_rows(const thaw_h5 *file, const char *name, hid_t data
   return thaw_h5_fail(file, THAW_ERR_INTERNAL, name, "rows cannot be selected");
 }
 
-/* Reads what is selected in `space` (`count` values) into `out`. */
+/* The selected block as a space of its own, of the same rank: between spaces of different rank HDF5 walks through the
+ * elements one by one (some 30 times slower). */
+static hid_t memory_space(hid_t space) {
+  hsize_t low[H5S_MAX_RANK], high[H5S_MAX_RANK];
+  const int rank = H5Sget_simple_extent_ndims(space);
+  if (rank <= 0) return rank < 0 ? -1 : H5Screate(H5S_SCALAR);
+  if (H5Sget_select_bounds(space, low, high) < 0) return -1;
+  for (int i = 0; i < rank; i++) high[i] = high[i] - low[i] + 1;
+  return H5Screate_simple(rank, high, NULL);
+}
+
+/* Reads the block that is selected in `space` into `out`. */
 static thaw_status read_selected(const thaw_h5 *file, const char *name, hid_t dataset, hid_t space, thaw_h5_type type,
-                                 int64_t count, void *out) {
-  hsize_t size = (hsize_t)count;
-  hid_t memory = H5Screate_simple(1, &size, NULL), wanted = thaw_h5_make_type(type),
-        transfer = H5Pcreate(H5P_DATASET_XFER);
+                                 void *out) {
+  hid_t memory = memory_space(space), wanted = thaw_h5_make_type(type), transfer = H5Pcreate(H5P_DATASET_XFER);
   thaw_status status = THAW_OK;
   if (memory < 0 || wanted < 0 || transfer < 0 || H5Pset_type_conv_cb(transfer, refuse_overflow, NULL) < 0)
     status = thaw_h5_fail(file, THAW_ERR_INTERNAL, name, "HDF5 cannot be set up");
@@ -70,7 +79,7 @@ thaw_status thaw_h5_read(thaw_h5 *file, const char *dataset, thaw_h5_type type, 
   if (count == 0) return THAW_OK;
   hid_t space = H5Dget_space(id);
   if (space < 0) return thaw_h5_fail(file, THAW_ERR_DATA, dataset, "cannot be read");
-  thaw_status status = read_selected(file, dataset, id, space, type, count, out);
+  thaw_status status = read_selected(file, dataset, id, space, type, out);
   H5Sclose(space);
   return status;
 }
@@ -85,7 +94,7 @@ thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *dataset, thaw_h5_type t
   THAW_TRY(check_conversion(file, dataset, info.type, type));
   THAW_TRY(select_rows(file, dataset, id, &info, first, rows, &space));
   thaw_status status = THAW_OK;
-  if (rows && info.count) status = read_selected(file, dataset, id, space, type, info.count / info.dim[0] * rows, out);
+  if (rows && info.count) status = read_selected(file, dataset, id, space, type, out);
   H5Sclose(space);
   return status;
 }

@@ -125,10 +125,10 @@ thaw_status thaw_h5_create_dataset(thaw_h5 *file, const char *dataset, const tha
 
 static thaw_status write_selected(const thaw_h5 *file, const char *name, hid_t dataset, hid_t type, int64_t first,
                                   int64_t rows, const thaw_h5_info *info, const void *data) {
-  int64_t values = info->rank ? info->count / info->dim[0] * rows : 1;
-  hsize_t start[THAW_H5_MAX_RANK] = {(hsize_t)first}, size[THAW_H5_MAX_RANK] = {(hsize_t)rows}, count = (hsize_t)values;
+  hsize_t start[THAW_H5_MAX_RANK] = {(hsize_t)first}, size[THAW_H5_MAX_RANK] = {(hsize_t)rows};
   for (int i = 1; i < info->rank; i++) size[i] = (hsize_t)info->dim[i];
-  hid_t space = H5Dget_space(dataset), memory = H5Screate_simple(1, &count, NULL);
+  hid_t space = H5Dget_space(dataset),
+        memory = info->rank ? H5Screate_simple(info->rank, size, NULL) : H5Screate(H5S_SCALAR);
   thaw_status status = THAW_OK;
   if (space < 0 || memory < 0 ||
       (info->rank && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, size, NULL) < 0))
