@@ -65,15 +65,16 @@ typedef struct thaw_plan_options {
   bool no_fusion;  /* for tests: every layer by itself through its plain forward */
 } thaw_plan_options;
 /* Compiles the sub-graph that the `outputs` need: folds batch-norm, fuses activations, additions and pooling, chooses
- * kernels, plans memory. Weights are not read yet. */
+ * kernels, plans memory. Weights are not read yet. The graph must outlive the plan; its parameters may be freed once
+ * they are packed. */
 thaw_status thaw_plan_create(const thaw_graph *graph, const int32_t *outputs, int32_t count, const thaw_isa *isa,
                              const thaw_plan_options *options, thaw_plan **out) THAW_CHECKED;
 void thaw_plan_destroy(thaw_plan *plan);
-size_t thaw_plan_packed_bytes(const thaw_plan *plan);      /* one block of packed weights for all layers */
-void thaw_plan_pack(const thaw_plan *plan, void *packed);  /* from the graph's parameters, which may then be freed */
-void thaw_plan_use(thaw_plan *plan, const void *packed);   /* borrowed: private or node-shared */
-size_t thaw_plan_activation_bytes(const thaw_plan *plan);  /* arena, for options->batch images */
-size_t thaw_plan_lower_bound_bytes(const thaw_plan *plan); /* largest set of tensors alive at once */
+size_t thaw_plan_packed_bytes(const thaw_plan *plan); /* one block of packed weights for all layers */
+thaw_status thaw_plan_pack(const thaw_plan *plan, void *packed) THAW_CHECKED; /* from the graph's parameters */
+void thaw_plan_use(thaw_plan *plan, const void *packed);                      /* borrowed: private or node-shared */
+size_t thaw_plan_activation_bytes(const thaw_plan *plan);                     /* arena, for options->batch images */
+size_t thaw_plan_lower_bound_bytes(const thaw_plan *plan);                    /* largest set of tensors alive at once */
 size_t thaw_plan_scratch_bytes(const thaw_plan *plan);
 size_t thaw_plan_output_floats(const thaw_plan *plan); /* per image, all outputs concatenated */
 /* x [n][h][w][c], 1 <= n <= batch -> y [n][output_floats] (outputs of one image side by side). No allocation. */

@@ -1,0 +1,222 @@
+/* Executing a plan. Threads split the images: each runs every operation on its own range, and since no value of an
+ * image depends on its batch mates, the number of threads changes no bit. */
+#include "graph/plan_private.h"
+
+#include <string.h>
+#include <time.h>
+
+typedef struct part {
+  thaw_plan *plan;
+  const float *x;
+  float *y;
+  int32_t first, n;
+  void *scratch;
+} part;
+
+static size_t pixels_of(const thaw_plan *plan, int32_t node) {
+  thaw_shape shape = thaw_plan_layer(plan, node)->output;
+  return (size_t)shape.h * (size_t)shape.w;
+}
+
+/* The first float of a value for the part's first image. */
+static float *place_of(const part *p, int32_t node) {
+  int32_t source = thaw_plan_resolve(p->plan, node);
+  const plan_value *value = &p->plan->value[source];
+  size_t image = pixels_of(p->plan, source) * (size_t)value->stride, at = image * (size_t)p->first + value->channel;
+  if (value->external) return (float *)(uintptr_t)(p->x + at);
+  if (value->direct) return p->y + at;
+  return (float *)(p->plan->activations + p->plan->block[value->block].offset) + at;
+}
+
+static int32_t stride_of(const part *p, int32_t node) {
+  return p->plan->value[thaw_plan_resolve(p->plan, node)].stride;
+}
+
+static void copy_channels(const float *from, int32_t from_stride, size_t pixels, int32_t c, float *to,
+                          int32_t to_stride) {
+  for (size_t i = 0; i < pixels; i++)
+    memcpy(to + i * (size_t)to_stride, from + i * (size_t)from_stride, (size_t)c * sizeof(float));
+}
+
+static void run_concat(const part *p, const plan_op *op) {
+  float *to = place_of(p, op->output);
+  size_t pixels = (size_t)p->n * pixels_of(p->plan, op->output);
+  for (int32_t j = 0; j < op->inputs; j++) {
+    int32_t c = thaw_plan_layer(p->plan, op->input[j])->output.c;
+    const float *from = place_of(p, op->input[j]);
+    if (from != to) copy_channels(from, stride_of(p, op->input[j]), pixels, c, to, stride_of(p, op->output));
+    to += c;
+  }
+}
+
+static void run_affine(const part *p, const plan_op *op) {
+  thaw_shape shape = thaw_plan_layer(p->plan, op->output)->output;
+  const float *scale = NULL, *shift = NULL;
+  if (op->norm >= 0) {
+    scale = (const float *)(p->plan->packed + op->packed_at);
+    shift = (const float *)(p->plan->packed + op->packed_at + op->packed_bytes / 2);
+  }
+  thaw_affine(p->plan->isa, op->activation, place_of(p, op->input[0]), scale, shift,
+              op->residual >= 0 ? place_of(p, op->residual) : NULL, (size_t)p->n * pixels_of(p->plan, op->output),
+              shape.c, stride_of(p, op->input[0]), stride_of(p, op->output), place_of(p, op->output));
+}
+
+static void run_layer(const part *p, const plan_op *op) {
+  const float *x[THAW_MAX_INPUTS];
+  for (int32_t j = 0; j < op->inputs; j++) x[j] = place_of(p, op->input[j]);
+  thaw_layer_io io = {.x = x, .y = place_of(p, op->output), .scratch = p->scratch, .n = p->n, .isa = p->plan->isa};
+  op->layer.ops->forward(&op->layer, &io);
+}
+
+static void run_op(const part *p, const plan_op *op) {
+  thaw_plan *plan = p->plan;
+  const float *x = place_of(p, op->input[0]);
+  float *y = place_of(p, op->output);
+  thaw_shape shape = thaw_plan_layer(plan, op->output)->output;
+  switch (op->kind) {
+  case OP_CONV:
+    thaw_conv_run(op->conv, plan->packed + op->packed_at, x, p->n, op->residual >= 0 ? place_of(p, op->residual) : NULL,
+                  y, p->scratch);
+    return;
+  case OP_POOL:
+    thaw_pool(plan->isa, &op->pool, x, p->n, y);
+    return;
+  case OP_GLOBAL_POOL:
+    thaw_global_pool(plan->isa, thaw_plan_layer(plan, op->node)->ops == &thaw_layer_global_average_pooling, x, p->n,
+                     (int32_t)pixels_of(plan, op->input[0]), shape.c, stride_of(p, op->input[0]), y);
+    return;
+  case OP_AFFINE:
+    run_affine(p, op);
+    return;
+  case OP_ACTIVATE:
+    thaw_activate(plan->isa, op->activation, x, (size_t)p->n * pixels_of(plan, op->output), shape.c, y);
+    return;
+  case OP_CONCAT:
+    run_concat(p, op);
+    return;
+  case OP_LAYER:
+    run_layer(p, op);
+    return;
+  }
+}
+
+/* Outputs that do not lie in the caller's memory already are gathered, image by image side by side. */
+static void gather_outputs(const part *p) {
+  size_t offset = 0;
+  for (int32_t i = 0; i < p->plan->outputs; i++) {
+    int32_t node = p->plan->output[i], source = thaw_plan_resolve(p->plan, node);
+    thaw_shape shape = thaw_plan_layer(p->plan, source)->output;
+    size_t count = thaw_shape_count(shape), pixels = pixels_of(p->plan, source);
+    size_t image = pixels * (size_t)p->plan->value[source].stride;
+    for (int32_t k = 0; k < p->n && !p->plan->value[source].direct; k++)
+      copy_channels(place_of(p, source) + (size_t)k * image, p->plan->value[source].stride, pixels, shape.c,
+                    p->y + (size_t)(p->first + k) * p->plan->output_floats + offset, shape.c);
+    offset += count;
+  }
+}
+
+static void run_part(thaw_plan *plan, int32_t index, int32_t threads, const float *x, int32_t n, float *y) {
+  int32_t first = (int32_t)((int64_t)n * index / threads), end = (int32_t)((int64_t)n * (index + 1) / threads);
+  part p = {.plan = plan,
+            .x = x,
+            .y = y,
+            .first = first,
+            .n = end - first,
+            .scratch = plan->scratch + (size_t)index * plan->scratch_bytes};
+  if (p.n == 0) return;
+  for (int32_t i = 0; i < plan->ops; i++) run_op(&p, &plan->op[i]);
+  gather_outputs(&p);
+}
+
+/* ------------------------------------------------------------------ threads */
+
+static void *work(void *argument) {
+  plan_worker *worker = argument;
+  thaw_plan *plan = worker->plan;
+  uint64_t done = 0;
+  pthread_mutex_lock(&plan->mutex);
+  for (;;) {
+    while (!plan->stop && plan->generation == done) pthread_cond_wait(&plan->start, &plan->mutex);
+    if (plan->stop) break;
+    done = plan->generation;
+    const float *x = plan->x;
+    float *y = plan->y;
+    int32_t n = plan->n, threads = plan->workers + 1;
+    pthread_mutex_unlock(&plan->mutex);
+    run_part(plan, worker->index, threads, x, n, y);
+    pthread_mutex_lock(&plan->mutex);
+    if (--plan->pending == 0) pthread_cond_signal(&plan->finish);
+  }
+  pthread_mutex_unlock(&plan->mutex);
+  return NULL;
+}
+
+thaw_status thaw_plan_start_workers(thaw_plan *plan) {
+  int32_t wanted = plan->options.threads - 1;
+  if (wanted < 1) return THAW_OK;
+  plan->worker = thaw_arena_new(plan->arena, (size_t)wanted, sizeof *plan->worker);
+  if (!plan->worker) return THAW_ERR_MEMORY;
+  pthread_mutex_init(&plan->mutex, NULL);
+  pthread_cond_init(&plan->start, NULL);
+  pthread_cond_init(&plan->finish, NULL);
+  plan->pool_ready = true;
+  for (int32_t i = 0; i < wanted; i++) {
+    plan->worker[i] = (plan_worker){.plan = plan, .index = i + 1};
+    if (pthread_create(&plan->worker[i].thread, NULL, work, &plan->worker[i]) != 0)
+      return thaw_fail(THAW_ERR_RUN, "could not start thread %d of %d", i + 2, wanted + 1);
+    pthread_mutex_lock(&plan->mutex);
+    plan->workers++;
+    pthread_mutex_unlock(&plan->mutex);
+  }
+  return THAW_OK;
+}
+
+void thaw_plan_stop_workers(thaw_plan *plan) {
+  if (!plan->pool_ready) return;
+  pthread_mutex_lock(&plan->mutex);
+  plan->stop = true;
+  pthread_cond_broadcast(&plan->start);
+  pthread_mutex_unlock(&plan->mutex);
+  for (int32_t i = 0; i < plan->workers; i++) pthread_join(plan->worker[i].thread, NULL);
+  pthread_cond_destroy(&plan->start);
+  pthread_cond_destroy(&plan->finish);
+  pthread_mutex_destroy(&plan->mutex);
+}
+
+void thaw_plan_run(thaw_plan *plan, const float *x, int32_t n, float *y) {
+  if (plan->workers == 0) {
+    run_part(plan, 0, 1, x, n, y);
+    return;
+  }
+  pthread_mutex_lock(&plan->mutex);
+  plan->x = x;
+  plan->y = y;
+  plan->n = n;
+  plan->pending = plan->workers;
+  plan->generation++;
+  pthread_cond_broadcast(&plan->start);
+  pthread_mutex_unlock(&plan->mutex);
+  run_part(plan, 0, plan->workers + 1, x, n, y);
+  pthread_mutex_lock(&plan->mutex);
+  while (plan->pending > 0) pthread_cond_wait(&plan->finish, &plan->mutex);
+  pthread_mutex_unlock(&plan->mutex);
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+void thaw_plan_profile(thaw_plan *plan, const float *x, int32_t n, float *y, int32_t repeats) {
+  part p = {.plan = plan, .x = x, .y = y, .n = n, .scratch = plan->scratch};
+  for (int32_t r = 0; r < repeats; r++) {
+    for (int32_t i = 0; i < plan->ops; i++) {
+      double start = now();
+      run_op(&p, &plan->op[i]);
+      double seconds = (now() - start) / n;
+      if (r == 0 || seconds < plan->op[i].view.seconds) plan->op[i].view.seconds = seconds;
+    }
+    gather_outputs(&p);
+  }
+}
