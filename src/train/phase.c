@@ -81,7 +81,9 @@ static thaw_status make_plan(thaw_session *s, thaw_comm *comm) {
   thaw_plan_options options = {.batch = IMAGES_IN_FLIGHT, .threads = s->job->training.threads};
   THAW_TRY(thaw_agree(comm, thaw_plan_create(s->graph, s->cut.node, s->cut.count, s->isa, &options, &s->plan)));
   THAW_TRY(thaw_shared_create(comm, thaw_plan_packed_bytes(s->plan), &s->packed));
-  if (thaw_shared_must_fill(s->packed)) thaw_plan_pack(s->plan, thaw_shared_data(s->packed));
+  thaw_status packed = THAW_OK;
+  if (thaw_shared_must_fill(s->packed)) packed = thaw_plan_pack(s->plan, thaw_shared_data(s->packed));
+  THAW_TRY(thaw_agree(comm, packed));
   THAW_TRY(thaw_shared_publish(s->packed));
   thaw_plan_use(s->plan, thaw_shared_data(s->packed));
   return THAW_OK;
