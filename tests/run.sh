@@ -17,26 +17,6 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-packages=(cmake ninja-build pkg-config gcc g++ libc6-dev libopenmpi-dev openmpi-bin libopenblas-dev libhdf5-dev hdf5-tools
-  libpng-dev libcmocka-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libjpeg62-turbo-dev libcairo2-dev
-  libzip-dev zlib1g-dev clang-format dataset-fashion-mnist python3 python3-venv)
-
-install_missing() {
-  command -v dpkg-query >/dev/null || { echo "run.sh: not a Debian system: packages are taken as installed" && return; }
-  local missing=() package
-  for package in "${packages[@]}"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
-  done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  if [ "$(id -u)" != 0 ]; then
-    echo "run.sh: missing packages; install them with: sudo apt-get install -y ${missing[*]}" >&2
-    exit 1
-  fi
-  echo "installing ${missing[*]}"
-  export DEBIAN_FRONTEND=noninteractive
-  apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-}
-
 # build FOLDER [CMAKE OPTION ...]: quiet unless something is wrong.
 build() {
   local folder=$1 log=$1/run.log
@@ -57,7 +37,7 @@ suite() {
   failed=$((failed + $(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*(Failed|Timeout|Exception|Not Run)' "$log" || true)))
 }
 
-install_missing
+jobs/install-packages.sh build test data
 build build-test -DCMAKE_BUILD_TYPE=Release
 if [ $all = yes ]; then
   suite build-test
