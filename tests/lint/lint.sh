@@ -90,13 +90,12 @@ rule_paths() {
 
 # Every source is in its folder's list: an orphan is never compiled and never tested.
 rule_sources() {
-  local file folder
-  for file in $(find src tests -name '*.c' | sort); do
+  local file folder lists
+  while read -r file; do
     folder=$(dirname "$file")
-    grep -qw "$(basename "$file")" "$folder/CMakeLists.txt" 2>/dev/null ||
-      grep -qwE "\(?$(basename "$file" .c)\)?" "$folder/CMakeLists.txt" 2>/dev/null ||
-      echo "$file: is in no list of $folder/CMakeLists.txt"
-  done
+    lists=("$folder/CMakeLists.txt" "$(dirname "$folder")/CMakeLists.txt")
+    grep -qwsF "$(basename "$file" .c)" "${lists[@]}" || echo "$file: is in no list of ${lists[0]}"
+  done < <(find src tests -name '*.c' | sort)
 }
 
 # A failure is one line without a newline or a full stop of its own.
