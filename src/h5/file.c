@@ -38,8 +38,10 @@ thaw_status thaw_h5_fail(const thaw_h5 *file, thaw_status code, const char *obje
   return code;
 }
 
-/* HDF5 prints its error stack by default, and loads filter code that a file asks for: neither is wanted. */
+/* HDF5 prints its error stack by default, and loads filter code that a file asks for: neither is wanted. Nor is its
+ * clean-up at exit, which crashes over a file whose closing failed on a full disk (1.10). */
 static bool prepare_library(void) {
+  H5dont_atexit();
   return H5open() >= 0 && H5Eset_auto2(H5E_DEFAULT, NULL, NULL) >= 0 && H5PLset_loading_state(0) >= 0;
 }
 
