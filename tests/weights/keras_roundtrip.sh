@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# keras_roundtrip.sh EXPORT_MODELS SOURCE: thaw's exported models in the real Keras, and back.
+# Uses the interpreter THAW_KERAS_PYTHON when set, else installs Keras into a throw-away environment; where that is
+# impossible the test is skipped (77).
+set -euo pipefail
+program=$1 source=$2
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+
+python=${THAW_KERAS_PYTHON:-}
+if [ -z "$python" ]; then
+  python=$folder/venv/bin/python
+  if ! { python3 -m venv "$folder/venv" && timeout 400 "$python" -m pip install -q tensorflow-cpu h5py; } >"$folder/pip.log" 2>&1; then
+    echo "Keras cannot be installed here, skipped:"
+    tail -n 2 "$folder/pip.log"
+    exit 77
+  fi
+fi
+"$python" -c 'import keras, h5py' 2>/dev/null || { echo "$python has no keras and h5py, skipped"; exit 77; }
+
+names=$("$program" "$folder" "$source/../shared/weights")
+# shellcheck disable=SC2086
+"$python" "$source/tests/weights/keras_roundtrip.py" "$program" "$folder" $names
