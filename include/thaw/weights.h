@@ -2,6 +2,7 @@
 #ifndef THAW_WEIGHTS_H
 #define THAW_WEIGHTS_H
 
+#include "thaw/file.h"
 #include "thaw/graph.h"
 #include "thaw/log.h"
 
@@ -13,6 +14,8 @@
 thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log, char digest_out[65]) THAW_CHECKED;
 /* Digest over the current frozen parameter values, as thaw_weights_load computes it. */
 thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char digest_out[65]) THAW_CHECKED;
+/* True for a file that thaw_weights_load and thaw_weights_describe can open. */
+bool thaw_weights_recognize(const char *path);
 /* A table of layers, shapes, digests, and which architecture it is. */
 thaw_status thaw_weights_describe(const char *path, thaw_text *out) THAW_CHECKED;
 

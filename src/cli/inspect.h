@@ -14,4 +14,7 @@ bool cli_is_data(const char *path);
 /* [collective] Counts, shapes, classes, digests of a catalogue or shard. */
 thaw_status cli_inspect_data(cli_context *cli, const char *path, const cli_inspect_options *options) THAW_CHECKED;
 
+/* [collective] Layers, shapes, digests and architecture of a weight or model file (thaw_weights_recognize). */
+thaw_status cli_inspect_weights(cli_context *cli, const char *path) THAW_CHECKED;
+
 #endif

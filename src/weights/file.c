@@ -169,3 +169,11 @@ void thaw_weight_file_close(thaw_weight_file *file) {
   thaw_h5_close(file->h5);
   *file = (thaw_weight_file){0};
 }
+
+bool thaw_weights_recognize(const char *path) {
+  thaw_h5 *h5;
+  if (thaw_h5_open(path, &h5) != THAW_OK) return false;
+  bool known = has_layer_names(h5, "/") || has_layer_names(h5, "/model_weights") || thaw_weight_file_is_object_tree(h5);
+  thaw_h5_close(h5);
+  return known;
+}

@@ -78,14 +78,14 @@ static thaw_status predict(const thaw_graph *graph, const float *x, float *y) {
   THAW_TRY(thaw_isa_select(NULL, &isa));
   THAW_TRY(thaw_plan_create(graph, &output, 1, isa, &options, &plan));
   void *packed = thaw_new(1, thaw_plan_packed_bytes(plan));
-  if (packed) {
-    thaw_plan_pack(plan, packed);
+  thaw_status status = packed ? thaw_plan_pack(plan, packed) : THAW_ERR_MEMORY;
+  if (status == THAW_OK) {
     thaw_plan_use(plan, packed);
     thaw_plan_run(plan, x, IMAGES, y);
   }
   thaw_plan_destroy(plan);
   thaw_free(packed);
-  return packed ? THAW_OK : THAW_ERR_MEMORY;
+  return status;
 }
 
 static thaw_status write_io(const char *path, const float *x, const float *y, const char *digest) {

@@ -49,7 +49,7 @@ static network open_network(const char *architecture, const char *weights, const
   assert_thaw_ok(thaw_plan_create(net.graph, &last, 1, isa, &options, &net.plan));
   net.packed = thaw_new(1, thaw_plan_packed_bytes(net.plan));
   assert_non_null(net.packed);
-  thaw_plan_pack(net.plan, net.packed);
+  assert_thaw_ok(thaw_plan_pack(net.plan, net.packed));
   thaw_plan_use(net.plan, net.packed);
   return net;
 }
