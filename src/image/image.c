@@ -103,15 +103,16 @@ static thaw_status window(const thaw_image *in, int64_t top, int64_t left, int64
 }
 
 /* The window that Keras' smart_resize (CROP: the largest of the target's aspect inside the image) and
- * pad_to_aspect_ratio (PAD: the smallest around it) take before they resize; sides are rounded down as there. */
+ * pad_to_aspect_ratio (PAD: the smallest around it) take before they resize; sides are rounded down as there, and
+ * PAD adds the same to both sides. */
 static thaw_status aspect_window(const thaw_image *in, thaw_fit fit, int32_t h, int32_t w, thaw_image *out) {
   int64_t height = (int64_t)in->w * h / w, width = (int64_t)in->h * w / h;
   if (fit == THAW_FIT_CROP) {
     height = height < in->h ? height : in->h;
     width = width < in->w ? width : in->w;
   } else {
-    height = height > in->h ? height : in->h;
-    width = width > in->w ? width : in->w;
+    height = height > in->h ? in->h + (height - in->h) / 2 * 2 : in->h;
+    width = width > in->w ? in->w + (width - in->w) / 2 * 2 : in->w;
   }
   if (height < 1) height = 1;
   if (width < 1) width = 1;
