@@ -4,12 +4,16 @@
 #include "thaw/file.h"
 #include "thaw/weights.h"
 
+#include <string.h>
+
 static const char details[] = "FILE is a catalogue (catalog.yaml, or a folder with one), an HDF5 file of images,\n"
-                              "or a Keras weight or model file.\n\n"
+                              "a Keras weight or model file, or the folder of a feature cache.\n\n"
                               "examples:\n"
                               "  thaw inspect shards/train/catalog.yaml --sheet train.png\n"
                               "  thaw inspect shards/train/train-00000.h5\n"
-                              "  thaw inspect vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5\n";
+                              "  thaw inspect vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5\n"
+                              "  thaw inspect cache runs/cache\n"
+                              "  thaw inspect --augment job.yaml --sheet augmented.png\n";
 
 thaw_status cli_inspect(cli_context *cli) {
   cli_inspect_options inspect = {.digest = true};
@@ -19,23 +23,34 @@ thaw_status cli_inspect(cli_context *cli) {
        .target = &inspect.sheet,
        .value = "FILE.png",
        .help = "write samples of a data set into one picture, a row per class"},
+      {.name = "augment",
+       .kind = CLI_FLAG,
+       .target = &inspect.augment,
+       .help = "FILE is a job: show samples before and after its augmentation (needs --sheet)"},
       {.name = "digest",
        .kind = CLI_FLAG,
        .target = &inspect.digest,
        .help = "do not read everything to compare digests"},
   };
-  const cli_usage usage = {.positional = "FILE",
+  const cli_usage usage = {.positional = "[cache] FILE",
                            .summary = "Shows what a file holds.",
                            .details = details,
                            .min = 1,
-                           .max = 1,
+                           .max = 2,
                            .options = options,
                            .count = sizeof options / sizeof *options,
                            .quiet_output = true};
   THAW_TRY(cli_parse(cli, &usage));
   if (cli->done) return THAW_OK;
-  const char *path = cli->argument[0];
+  /* "inspect cache FOLDER" says what the folder is; "inspect FOLDER" finds out. */
+  bool named = cli->arguments == 2 && strcmp(cli->argument[0], "cache") == 0;
+  if (cli->arguments == 2 && !named)
+    return thaw_fail(THAW_ERR_USAGE, "unexpected word '%s': one FILE at a time", cli->argument[1]);
+  const char *path = cli->argument[named ? 1 : 0];
+  if (named) return cli_inspect_cache(cli, path);
   if (!thaw_file_exists(path)) return thaw_fail(THAW_ERR_DATA, "%s: no such file", path);
+  if (inspect.augment) return cli_inspect_augment(cli, path, inspect.sheet);
+  if (cli_is_cache(path)) return cli_inspect_cache(cli, path);
   if (cli_is_data(path)) return cli_inspect_data(cli, path, &inspect);
   if (thaw_weights_recognize(path)) return cli_inspect_weights(cli, path);
   return thaw_fail(THAW_ERR_DATA, "%s: neither a catalogue, nor an HDF5 file of images, nor a Keras weight file", path);

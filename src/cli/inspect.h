@@ -6,6 +6,7 @@
 
 typedef struct cli_inspect_options {
   const char *sheet; /* contact sheet PNG; NULL: none */
+  bool augment;      /* the file is a job, the sheet shows its augmentation */
   bool digest;       /* read everything and compare with the digests */
 } cli_inspect_options;
 
@@ -16,5 +17,12 @@ thaw_status cli_inspect_data(cli_context *cli, const char *path, const cli_inspe
 
 /* [collective] Layers, shapes, digests and architecture of a weight or model file (thaw_weights_recognize). */
 thaw_status cli_inspect_weights(cli_context *cli, const char *path) THAW_CHECKED;
+
+/* [local] A folder with entries of a feature cache. */
+bool cli_is_cache(const char *path);
+/* [collective] One line per entry: what it holds, its size, when it was last used. */
+thaw_status cli_inspect_cache(cli_context *cli, const char *path) THAW_CHECKED;
+/* [collective] Samples of the job's training data before and after augmentation, written to `sheet_path`. */
+thaw_status cli_inspect_augment(cli_context *cli, const char *job_path, const char *sheet_path) THAW_CHECKED;
 
 #endif

@@ -61,7 +61,7 @@ static thaw_status build_plan(fixture *f) {
   THAW_TRY(thaw_plan_create(f->graph, &node, 1, isa, &options, &f->plan));
   f->packed = thaw_new(1, thaw_plan_packed_bytes(f->plan));
   if (!f->packed) return THAW_ERR_MEMORY;
-  thaw_plan_pack(f->plan, f->packed);
+  THAW_TRY(thaw_plan_pack(f->plan, f->packed));
   thaw_plan_use(f->plan, f->packed);
   return THAW_OK;
 }
