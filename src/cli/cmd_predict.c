@@ -1,0 +1,144 @@
+/* thaw predict: probabilities and classes for shards, or for images straight from a folder. */
+#include "cli/predictions.h"
+#include "cli/run.h"
+#include "thaw/memory.h"
+
+#include <string.h>
+
+typedef struct predict_options {
+  const char *checkpoint, *output, *isa;
+  bool strict;
+} predict_options;
+
+static thaw_status parse(cli_context *cli, predict_options *o) {
+  const cli_option options[] = {
+      {.name = "output",
+       .letter = 'o',
+       .kind = CLI_TEXT,
+       .target = &o->output,
+       .value = "FILE",
+       .fallback = "predictions.csv in the run folder",
+       .help = "CSV, or HDF5 when the name ends with .h5"},
+      {.name = "checkpoint",
+       .kind = CLI_TEXT,
+       .target = &o->checkpoint,
+       .value = "FILE",
+       .fallback = "best.h5, else the newest",
+       .help = "checkpoint to use"},
+      {.name = "strict", .kind = CLI_FLAG, .target = &o->strict, .help = "an image that cannot be read is an error"},
+      {.name = "isa",
+       .kind = CLI_TEXT,
+       .target = &o->isa,
+       .value = "NAME",
+       .fallback = "the best of this CPU",
+       .help = "avx2 or avx512"},
+  };
+  const cli_usage usage = {
+      .positional = "RUN SOURCE",
+      .min = 2,
+      .max = 2,
+      .options = options,
+      .count = 4,
+      .summary = "Predicts with a trained run: one row per image with its id, class and the network's outputs.",
+      .details =
+          "SOURCE is a catalog.yaml, a shard, a folder with a catalog.yaml, an image file, or a folder of PNG and\n"
+          "JPEG files (any size: they are resized as import does).\n\n"
+          "  thaw predict runs/chest-vgg16 new-images/ --output today.csv\n"};
+  return cli_parse(cli, &usage);
+}
+
+/* Shards are told from images by name and content of the folder. */
+static bool is_catalog(const char *source) {
+  char *inside = thaw_path_join(source, "catalog.yaml");
+  bool found = inside && thaw_folder_exists(source) && thaw_file_exists(inside);
+  thaw_free(inside);
+  const char *dot = strrchr(thaw_path_name(source), '.');
+  return found || (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".h5") == 0));
+}
+
+/* A network with several outputs under a class loss, or one sigmoid output. */
+static bool classifies(const thaw_session *s) {
+  return s->loss->fused != THAW_LINEAR;
+}
+
+static thaw_status write_rows(cli_context *cli, const thaw_session *s, const char *path, int64_t count, const float *y,
+                              const thaw_strings *ids, const thaw_strings *errors) {
+  const cli_predictions rows = {.count = count,
+                                .outputs = s->outputs,
+                                .y = y,
+                                .ids = ids,
+                                .errors = errors,
+                                .classes = &s->classes,
+                                .classifies = classifies(s)};
+  thaw_status status = cli_is_root(cli) ? cli_predictions_write(path, &rows) : THAW_OK;
+  status = cli_share_status(cli, status);
+  if (status == THAW_OK) thaw_info(cli->log, "wrote %s (%lld rows)", path, (long long)count);
+  return status;
+}
+
+static thaw_status predict_catalog(cli_context *cli, const cli_run *run, const char *path) {
+  thaw_session *s = run->session;
+  thaw_session_data unlabelled = s->test;
+  unlabelled.labels = NULL;
+  thaw_evaluation e;
+  THAW_TRY(thaw_session_evaluate(s, cli->comm, &unlabelled, "predict", true, cli->log, &e));
+  thaw_strings ids = {0};
+  thaw_status status =
+      cli_share_status(cli, cli_is_root(cli) ? thaw_catalog_ids(s->test.catalog, 0, e.count, &ids) : THAW_OK);
+  if (status == THAW_OK) status = write_rows(cli, s, path, e.count, e.prediction, &ids, NULL);
+  thaw_strings_clear(&ids);
+  thaw_evaluation_clear(&e);
+  return status;
+}
+
+static thaw_status predict_images(cli_context *cli, const cli_run *run, const thaw_strings *files, bool strict,
+                                  const char *path) {
+  thaw_session *s = run->session;
+  const thaw_predict_desc desc = {.paths = files,
+                                  .input = &s->input,
+                                  .plan = s->plan,
+                                  .live = s->live,
+                                  .floats = s->cut.floats,
+                                  .outputs = s->outputs,
+                                  .batch = s->max_samples < 8 ? s->max_samples : 8};
+  thaw_predictions p;
+  THAW_TRY(thaw_predict_files(cli->comm, &desc, cli->log, &p));
+  thaw_status status = write_rows(cli, s, path, p.count, p.y, files, p.failed ? &p.error : NULL);
+  int64_t failed = p.failed;
+  if (status == THAW_OK) status = thaw_comm_broadcast(cli->comm, 0, &failed, sizeof failed);
+  thaw_predictions_clear(&p);
+  if (status != THAW_OK || !failed) return status;
+  if (!strict)
+    thaw_warn(cli->log, "%lld of %zu images could not be read; see the column error in %s", (long long)failed,
+              files->count, path);
+  return strict ? thaw_fail(THAW_ERR_DATA, "%lld of %zu images could not be read; see the column error in %s",
+                            (long long)failed, files->count, path)
+                : THAW_OK;
+}
+
+static thaw_status predict(cli_context *cli, const predict_options *o, bool catalog, const thaw_strings *files) {
+  const char *source = cli->argument[1];
+  const thaw_session_options options = {.test = catalog, .catalog = catalog ? source : NULL, .isa = o->isa};
+  cli_run run;
+  THAW_TRY(cli_run_open(cli, cli->argument[0], o->checkpoint, &options, &run));
+  char *fallback = thaw_path_join(run.folder, "predictions.csv");
+  thaw_status status = fallback ? THAW_OK : THAW_ERR_MEMORY;
+  const char *path = o->output ? o->output : fallback;
+  if (status == THAW_OK)
+    status = catalog ? predict_catalog(cli, &run, path) : predict_images(cli, &run, files, o->strict, path);
+  thaw_free(fallback);
+  cli_run_close(&run);
+  return status;
+}
+
+thaw_status cli_predict(cli_context *cli) {
+  predict_options o = {0};
+  THAW_TRY(parse(cli, &o));
+  if (cli->done) return THAW_OK;
+  bool catalog = is_catalog(cli->argument[1]);
+  thaw_strings files = {0};
+  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], &files);
+  if (status == THAW_OK) status = predict(cli, &o, catalog, &files);
+  thaw_strings_clear(&files);
+  return status;
+}

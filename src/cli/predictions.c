@@ -1,0 +1,116 @@
+#include "cli/predictions.h"
+#include "thaw/h5.h"
+#include "thaw/memory.h"
+#include "thaw/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int32_t predicted_class(const cli_predictions *p, const float *y) {
+  int32_t best = 0;
+  if (p->outputs == 1) return y[0] > 0.5f;
+  for (int32_t i = 1; i < p->outputs; i++)
+    if (y[i] > y[best]) best = i;
+  return best;
+}
+
+static const char *class_name(const cli_predictions *p, int32_t index, char number[16]) {
+  if (p->classes && (size_t)index < p->classes->count) return p->classes->item[index];
+  snprintf(number, 16, "%d", index);
+  return number;
+}
+
+/* RFC 4180: a field with a comma, quote or line break is quoted, quotes are doubled. */
+static void add_field(thaw_text *out, const char *field) {
+  if (!strpbrk(field, ",\"\r\n")) {
+    thaw_text_add_bytes(out, field, strlen(field));
+    return;
+  }
+  thaw_text_add_bytes(out, "\"", 1);
+  for (; *field; field++) {
+    if (*field == '"') thaw_text_add_bytes(out, "\"", 1);
+    thaw_text_add_bytes(out, field, 1);
+  }
+  thaw_text_add_bytes(out, "\"", 1);
+}
+
+static void add_header(const cli_predictions *p, thaw_text *out) {
+  char number[16];
+  thaw_text_add(out, "id%s", p->classifies ? ",class" : "");
+  for (int32_t i = 0; i < p->outputs; i++) {
+    thaw_text_add(out, ",");
+    if (p->outputs == 1 && p->classifies)
+      add_field(out, "probability");
+    else
+      add_field(out, class_name(p, i, number));
+  }
+  thaw_text_add(out, "%s\n", p->errors ? ",error" : "");
+}
+
+static void add_row(const cli_predictions *p, int64_t row, thaw_text *out) {
+  const float *y = p->y + (size_t)row * (size_t)p->outputs;
+  const char *error = p->errors ? p->errors->item[row] : "";
+  char number[16];
+  add_field(out, p->ids->item[row]);
+  if (p->classifies) {
+    thaw_text_add(out, ",");
+    if (!*error) add_field(out, class_name(p, predicted_class(p, y), number));
+  }
+  for (int32_t i = 0; i < p->outputs; i++)
+    if (*error)
+      thaw_text_add(out, ",");
+    else
+      thaw_text_add(out, ",%.9g", (double)y[i]);
+  if (p->errors) {
+    thaw_text_add(out, ",");
+    add_field(out, error);
+  }
+  thaw_text_add(out, "\n");
+}
+
+static thaw_status write_csv(const char *path, const cli_predictions *p) {
+  thaw_text text = {0};
+  add_header(p, &text);
+  for (int64_t row = 0; row < p->count; row++) add_row(p, row, &text);
+  thaw_status status = text.failed ? THAW_ERR_MEMORY : thaw_file_write(path, text.data, text.length);
+  thaw_text_clear(&text);
+  return status;
+}
+
+static thaw_status fill_h5(thaw_h5 *file, const cli_predictions *p, int32_t *class_index) {
+  const thaw_h5_layout rows = {THAW_H5_F32, 2, {p->count, p->outputs}, 1024, 0};
+  const thaw_h5_layout column = {THAW_H5_I32, 1, {p->count}, 65536, 0};
+  THAW_TRY(thaw_h5_set_text(file, "/", "format", "thaw-predictions"));
+  if (p->classes && p->classes->count) THAW_TRY(thaw_h5_set_strings(file, "/", "classes", p->classes));
+  THAW_TRY(thaw_h5_write_strings(file, "/ids", p->ids));
+  if (p->errors) THAW_TRY(thaw_h5_write_strings(file, "/errors", p->errors));
+  THAW_TRY(thaw_h5_write(file, "/predictions", &rows, p->y));
+  if (!p->classifies) return THAW_OK;
+  for (int64_t row = 0; row < p->count; row++) {
+    bool failed = p->errors && p->errors->item[row][0];
+    class_index[row] = failed ? -1 : predicted_class(p, p->y + (size_t)row * (size_t)p->outputs);
+  }
+  return thaw_h5_write(file, "/class", &column, class_index);
+}
+
+static thaw_status write_h5(const char *path, const cli_predictions *p) {
+  thaw_h5 *file;
+  int32_t *class_index = thaw_new((size_t)p->count, sizeof *class_index);
+  if (!class_index) return THAW_ERR_MEMORY;
+  thaw_status status = thaw_h5_create(path, &file);
+  if (status == THAW_OK) {
+    status = fill_h5(file, p, class_index);
+    if (status == THAW_OK)
+      status = thaw_h5_commit(file);
+    else
+      thaw_h5_close(file);
+  }
+  thaw_free(class_index);
+  return status;
+}
+
+thaw_status cli_predictions_write(const char *path, const cli_predictions *predictions) {
+  size_t length = strlen(path);
+  bool h5 = length > 3 && strcmp(path + length - 3, ".h5") == 0;
+  return h5 ? write_h5(path, predictions) : write_csv(path, predictions);
+}

@@ -1,0 +1,46 @@
+#include "cli/run.h"
+#include "thaw/memory.h"
+
+enum { JOB_LIMIT = 16 << 20 }; /* bytes: far above any job file written by hand */
+
+thaw_status cli_read_job(cli_context *cli, const char *path, thaw_job **out) {
+  const thaw_job_schemas schemas = {
+      .layers = thaw_layer_head_schemas(), .losses = thaw_loss_schemas(), .optimizers = thaw_optim_schemas()};
+  char *text;
+  size_t size;
+  THAW_TRY(cli_read_shared(cli, path, JOB_LIMIT, &text, &size));
+  thaw_status status = thaw_job_parse(path, text, size, &schemas, out);
+  thaw_free(text);
+  return status;
+}
+
+static thaw_status open_session(cli_context *cli, const char *checkpoint, const thaw_session_options *options,
+                                cli_run *run) {
+  char *path = thaw_path_join(run->folder, "job.yaml");
+  if (!path) return THAW_ERR_MEMORY;
+  thaw_status status = cli_read_job(cli, path, &run->job);
+  if (status == THAW_ERR_DATA) status = thaw_fail_in(status, "%s is not a run folder: ", run->folder);
+  thaw_free(path);
+  if (status != THAW_OK) return status;
+  status = checkpoint ? THAW_OK : thaw_run_checkpoint(run->folder, &run->checkpoint);
+  if (checkpoint && !(run->checkpoint = thaw_copy_text(checkpoint))) status = THAW_ERR_MEMORY;
+  THAW_TRY(thaw_agree(cli->comm, status));
+  THAW_TRY(thaw_session_create(cli->comm, run->job, options, cli->log, &run->session));
+  return thaw_session_load(run->session, cli->comm, run->checkpoint, cli->log);
+}
+
+thaw_status cli_run_open(cli_context *cli, const char *folder, const char *checkpoint,
+                         const thaw_session_options *options, cli_run *out) {
+  *out = (cli_run){.folder = thaw_copy_text(folder)};
+  thaw_status status = out->folder ? open_session(cli, checkpoint, options, out) : THAW_ERR_MEMORY;
+  if (status != THAW_OK) cli_run_close(out);
+  return status;
+}
+
+void cli_run_close(cli_run *run) {
+  thaw_session_destroy(run->session);
+  thaw_job_destroy(run->job);
+  thaw_free(run->checkpoint);
+  thaw_free(run->folder);
+  *run = (cli_run){0};
+}
