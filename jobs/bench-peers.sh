@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# jobs/bench-peers.sh [options]: thaw and its peers on the same core, one after the other, in one table of ratios.
+#
+#   --networks A,B,...  default vgg16,resnet50,mobilenet_v2,densenet121
+#   --peers A,B,...     default torch,keras,onnxruntime,openvino
+#   --seconds S         time per measurement (default 6)
+#   --core N            the core that everything is pinned to (default 0)
+#   --output FILE       default jobs/results/<date>-<cpu>.md
+#
+# The peers are installed with pip in a throw-away environment (about 3 GB, build-peers/), or taken from the environment
+# that THAW_PEERS_VENV names. Measured: the frozen forward at 224x224, batch 16, float32, of each in its best mode; an epoch
+# of a VGG16 head with recomputed features; head training from given features.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+root=$(dirname "$here")
+networks=vgg16,resnet50,mobilenet_v2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output=''
+while [ $# -gt 0 ]; do
+  case $1 in
+  --networks) networks=$2 && shift ;;
+  --peers) peers=$2 && shift ;;
+  --seconds) seconds=$2 && shift ;;
+  --core) core=$2 && shift ;;
+  --output) output=$2 && shift ;;
+  -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 0 ;;
+  *) echo "bench-peers.sh: unknown option $1 (see --help)" >&2 && exit 2 ;;
+  esac
+  shift
+done
+IFS=, read -ra networks <<<"$networks"
+IFS=, read -ra peers <<<"$peers"
+cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
+flags=$(grep -m1 '^flags' /proc/cpuinfo)
+case $flags in *avx512f*) isa=AVX-512 ;; *avx2*) isa=AVX2 ;; *) isa="no AVX2" ;; esac
+output=${output:-$here/results/$(date +%F)-$(tr -cs 'A-Za-z0-9' '-' <<<"$cpu $isa" | tr 'A-Z' 'a-z' | sed 's/-*$//').md}
+
+venv=${THAW_PEERS_VENV:-$root/build-peers/venv}
+if [ ! -x "$venv/bin/python" ]; then
+  echo "installing the peers into $venv"
+  python3 -m venv "$venv"
+  "$venv/bin/pip" --quiet --disable-pip-version-check install --only-binary=:all: numpy torch torchvision tensorflow-cpu keras \
+    onnx onnxruntime openvino
+fi
+"$here/install-packages.sh" build
+{ cmake -S "$root" -B "$root/build" -G Ninja && ninja -C "$root/build" thaw; } >/dev/null
+thaw=$root/build/src/cli/thaw
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+results=$folder/results.csv
+: >"$results"
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=
+pinned() { taskset -c "$core" "$@"; }
+
+# peer ARGUMENTS: one run of peers.py; a peer that fails is left out of the table, with its reason on the terminal.
+peer() {
+  env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE taskset -c "$core" "$venv/bin/python" "$here/peers/peers.py" "$@" \
+    --seconds "$seconds" --folder "$folder" 2>"$folder/log" | grep -E '^(forward|epoch|head),' | tee -a "$results" ||
+    { [ "$2" = export ] || echo "no result: $*: $(tail -1 "$folder/log")" >&2; }
+}
+has() { [[ " ${peers[*]} " == *" $1 "* ]]; }
+
+# thaw_line TASK NETWORK [OPTION ...]: the rate that 'thaw bench' prints as "... N images/s" or "... N samples/s".
+thaw_line() {
+  local task=$1 network=$2
+  shift 2
+  pinned "$thaw" bench --seconds "$seconds" "$@" | tee "$folder/log" |
+    sed -nE "s|^total .*[^0-9.]([0-9.]+) (images\|samples)/s.*|$task,$network,thaw,$isa,\1|p" | tail -1 | tee -a "$results"
+}
+
+for network in "${networks[@]}"; do
+  thaw_line forward "$network" --network "$network" --batch 16
+  if has onnxruntime || has openvino; then peer torch export "$network"; fi
+  for name in "${peers[@]}"; do peer "$name" forward "$network"; done
+done
+thaw_line head "" --head --batch 64
+for name in torch keras; do
+  has $name || continue
+  peer $name head
+  peer $name epoch
+done
+
+mkdir -p "$(dirname "$output")"
+python3 "$here/peers/table.py" "$results" "$cpu ($isa), core $core of $(nproc)" "$(uname -sr), $(date +%F)" | tee "$output"
+echo "saved as $output"

@@ -1,0 +1,244 @@
+"""peers.py PEER TASK [NETWORK] [--seconds S] [--folder F]: one measurement of one peer on one core.
+
+PEER: torch, keras, onnxruntime, openvino.  TASK:
+  forward NETWORK   the frozen network, 224x224, batch 16, float32: images/s of the best call
+  epoch             one epoch of a dense head on a frozen VGG16 that recomputes its features: images/s
+  head              the same head from given features, 60,000 x 512, batch 64: samples/s of the best epoch
+  export NETWORK    torch only: writes NETWORK.onnx into the folder, for onnxruntime and openvino
+
+Each result is one line: task,network,peer version,mode,value
+"""
+
+import argparse
+import os
+import time
+
+BATCH, SIZE = 16, 224
+FEATURES, SAMPLES, HEAD_BATCH, CLASSES = 512, 60000, 64, 10
+EPOCH_IMAGES, EPOCH_BATCH = 96, 32
+
+
+def best_rate(call, amount, seconds):
+    """Amount per second of the fastest of as many calls as fit, at least three, after a first one."""
+    call()
+    best, start, count = float("inf"), time.perf_counter(), 0
+    while count < 3 or time.perf_counter() - start < seconds:
+        begin = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - begin)
+        count += 1
+    return amount / best
+
+
+def show(task, network, peer, mode, value):
+    print(f"{task},{network},{peer},{mode},{value:.2f}", flush=True)
+
+
+# ---------------------------------------------------------------- PyTorch
+
+
+def torch_network(network):
+    import torch
+    import torchvision
+
+    if network == "vgg16":
+        return torch.nn.Sequential(torchvision.models.vgg16(weights=None).features, torch.nn.AdaptiveAvgPool2d(1))
+    name = {"mobilenet_v2": "mobilenet_v2"}.get(network, network)
+    model = getattr(torchvision.models, name)(weights=None)
+    setattr(model, "fc" if hasattr(model, "fc") else "classifier", torch.nn.Identity())
+    return model
+
+
+def torch_forward(network, options):
+    import torch
+
+    torch.set_num_threads(1)
+    model = torch_network(network).eval()
+    for mode in ("nchw", "nhwc", "traced nchw", "traced nhwc"):
+        layout = torch.channels_last if "nhwc" in mode else torch.contiguous_format
+        x = torch.rand(BATCH, 3, SIZE, SIZE).to(memory_format=layout)
+        call = model.to(memory_format=layout)
+        with torch.no_grad():
+            if "traced" in mode:
+                call = torch.jit.optimize_for_inference(torch.jit.trace(call, x))
+            rate = best_rate(lambda: call(x), BATCH, options.seconds)
+        show("forward", network, f"PyTorch {torch.__version__}", mode, rate)
+
+
+def torch_head(torch):
+    return torch.nn.Sequential(
+        torch.nn.Linear(FEATURES, 128), torch.nn.ReLU(), torch.nn.Dropout(0.5), torch.nn.Linear(128, CLASSES)
+    )
+
+
+def torch_epoch(_, options):
+    import torch
+
+    torch.set_num_threads(1)
+    backbone = torch_network("vgg16").eval().to(memory_format=torch.channels_last)
+    for parameter in backbone.parameters():
+        parameter.requires_grad = False
+    head = torch_head(torch)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-4)
+    x = torch.rand(EPOCH_IMAGES, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
+    y = torch.randint(0, CLASSES, (EPOCH_IMAGES,))
+
+    def epoch():
+        for i in range(0, EPOCH_IMAGES, EPOCH_BATCH):
+            optimizer.zero_grad()
+            with torch.no_grad():
+                feature = torch.flatten(backbone(x[i : i + EPOCH_BATCH]), 1)
+            torch.nn.functional.cross_entropy(head(feature), y[i : i + EPOCH_BATCH]).backward()
+            optimizer.step()
+
+    rate = best_rate(epoch, EPOCH_IMAGES, options.seconds)
+    show("epoch", "vgg16", f"PyTorch {torch.__version__}", "nhwc", rate)
+
+
+def torch_from_features(_, options):
+    import torch
+
+    torch.set_num_threads(1)
+    head = torch_head(torch)
+    optimizer = torch.optim.Adam(head.parameters(), 1e-4)
+    x, y = torch.rand(SAMPLES, FEATURES), torch.randint(0, CLASSES, (SAMPLES,))
+
+    def epoch():
+        order = torch.randperm(SAMPLES)
+        for i in range(0, SAMPLES, HEAD_BATCH):
+            rows = order[i : i + HEAD_BATCH]
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(head(x[rows]), y[rows]).backward()
+            optimizer.step()
+
+    rate = best_rate(epoch, SAMPLES, options.seconds)
+    show("head", "", f"PyTorch {torch.__version__}", "eager", rate)
+
+
+def torch_export(network, options):
+    import torch
+
+    path = os.path.join(options.folder, f"{network}.onnx")
+    if not os.path.exists(path):
+        x = torch.rand(BATCH, 3, SIZE, SIZE)
+        torch.onnx.export(torch_network(network).eval(), x, path, dynamo=False)
+
+
+# ---------------------------------------------------------------- Keras
+
+
+def keras_setup():
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+    import tensorflow
+
+    tensorflow.config.threading.set_intra_op_parallelism_threads(1)
+    tensorflow.config.threading.set_inter_op_parallelism_threads(1)
+    return keras, tensorflow
+
+
+def keras_network(keras, network):
+    names = {"vgg16": "VGG16", "resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2", "densenet121": "DenseNet121"}
+    make = getattr(keras.applications, names[network])
+    return make(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3), pooling="avg")
+
+
+def keras_forward(network, options):
+    keras, tensorflow = keras_setup()
+    model = keras_network(keras, network)
+    x = tensorflow.random.uniform((BATCH, SIZE, SIZE, 3))
+    for mode in ("graph", "xla"):
+        call = tensorflow.function(lambda value: model(value, training=False), jit_compile=mode == "xla")
+        rate = best_rate(lambda: call(x).numpy(), BATCH, options.seconds)
+        show("forward", network, f"Keras {keras.__version__}", mode, rate)
+
+
+def keras_head(keras, x):
+    x = keras.layers.Dense(128, activation="relu")(x)
+    return keras.layers.Dense(CLASSES, activation="softmax")(keras.layers.Dropout(0.5)(x))
+
+
+def keras_compile(keras, model):
+    model.compile(keras.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def keras_epoch(_, options):
+    import numpy
+
+    keras, _ = keras_setup()
+    backbone = keras_network(keras, "vgg16")
+    backbone.trainable = False
+    model = keras_compile(keras, keras.Model(backbone.input, keras_head(keras, backbone.output)))
+    x = numpy.random.rand(EPOCH_IMAGES, SIZE, SIZE, 3).astype("f4")
+    y = numpy.random.randint(0, CLASSES, EPOCH_IMAGES)
+    rate = best_rate(lambda: model.fit(x, y, batch_size=EPOCH_BATCH, verbose=0), EPOCH_IMAGES, options.seconds)
+    show("epoch", "vgg16", f"Keras {keras.__version__}", "fit", rate)
+
+
+def keras_from_features(_, options):
+    import numpy
+
+    keras, _ = keras_setup()
+    given = keras.Input((FEATURES,))
+    model = keras_compile(keras, keras.Model(given, keras_head(keras, given)))
+    x, y = numpy.random.rand(SAMPLES, FEATURES).astype("f4"), numpy.random.randint(0, CLASSES, SAMPLES)
+    rate = best_rate(lambda: model.fit(x, y, batch_size=HEAD_BATCH, verbose=0), SAMPLES, options.seconds)
+    show("head", "", f"Keras {keras.__version__}", "fit", rate)
+
+
+# ---------------------------------------------------------------- inference engines
+
+
+def onnxruntime_forward(network, options):
+    import numpy
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    path = os.path.join(options.folder, f"{network}.onnx")
+    session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    feed = {session.get_inputs()[0].name: numpy.random.rand(BATCH, 3, SIZE, SIZE).astype("f4")}
+    rate = best_rate(lambda: session.run(None, feed), BATCH, options.seconds)
+    show("forward", network, f"onnxruntime {onnxruntime.__version__}", "cpu", rate)
+
+
+def openvino_forward(network, options):
+    import numpy
+    import openvino
+
+    core = openvino.Core()
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    model = core.compile_model(core.read_model(os.path.join(options.folder, f"{network}.onnx")), "CPU", settings)
+    x = numpy.random.rand(BATCH, 3, SIZE, SIZE).astype("f4")
+    rate = best_rate(lambda: model({0: x}), BATCH, options.seconds)
+    show("forward", network, f"OpenVINO {openvino.__version__.split('-')[0]}", "f32", rate)
+
+
+TASKS = {
+    ("torch", "forward"): torch_forward,
+    ("torch", "epoch"): torch_epoch,
+    ("torch", "head"): torch_from_features,
+    ("torch", "export"): torch_export,
+    ("keras", "forward"): keras_forward,
+    ("keras", "epoch"): keras_epoch,
+    ("keras", "head"): keras_from_features,
+    ("onnxruntime", "forward"): onnxruntime_forward,
+    ("openvino", "forward"): openvino_forward,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peer")
+    parser.add_argument("task")
+    parser.add_argument("network", nargs="?", default="vgg16")
+    parser.add_argument("--seconds", type=float, default=6)
+    parser.add_argument("--folder", default=".")
+    options = parser.parse_args()
+    if (options.peer, options.task) not in TASKS:
+        parser.error(f"{options.peer} has no task {options.task}")
+    TASKS[options.peer, options.task](options.network, options)
+
+
+main()

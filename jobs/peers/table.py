@@ -1,0 +1,70 @@
+"""table.py RESULTS.csv MACHINE WHEN: the lines of peers.py and of 'thaw bench' as tables with ratios (Markdown)."""
+
+import csv
+import sys
+
+EPOCHS, IMAGES = 20, 2000
+
+
+def best(rows):
+    """{peer: (value, mode)} with each peer's best mode."""
+    found = {}
+    for row in rows:
+        value = float(row["value"])
+        if value > found.get(row["peer"], (0, ""))[0]:
+            found[row["peer"]] = value, row["mode"]
+    return found
+
+
+def table(title, unit, rows_by_name, peers):
+    """One row per network: thaw, each peer, and thaw against the best of them."""
+    print(f"\n## {title}\n\n{unit}; in brackets the mode that was fastest.\n")
+    print("| | thaw | " + " | ".join(peers) + " | thaw against the best peer |")
+    print("| --- |" + " --- |" * (len(peers) + 2))
+    for name, rows in rows_by_name.items():
+        found = best(rows)
+        ours = found.pop("thaw", None)
+        cells = [f"{found[peer][0]:,.1f} ({found[peer][1]})" if peer in found else "" for peer in peers]
+        others = [value for value, _ in found.values()]
+        ratio = f"{ours[0] / max(others):.2f}×" if ours and others else ""
+        print("| " + " | ".join([name, f"{ours[0]:,.1f}" if ours else "", *cells, ratio]) + " |")
+
+
+def whole_run(rows):
+    """A head run of EPOCHS epochs: peers recompute features, thaw computes them once. Derived from the rates above."""
+    forward = best(row for row in rows if row["task"] == "forward" and row["network"] == "vgg16").get("thaw")
+    head = best(row for row in rows if row["task"] == "head").get("thaw")
+    peers = best(row for row in rows if row["task"] == "epoch")
+    if not (forward and head and peers):
+        return
+    first, cached = IMAGES / forward[0] + IMAGES / head[0], IMAGES / head[0]
+    ours = first + (EPOCHS - 1) * cached
+    print(f"\n## A VGG16 head on {IMAGES:,} images of 224×224, {EPOCHS} epochs\n")
+    print("Computed from the rates above: a loop that recomputes the features, and thaw, which keeps them.\n")
+    print("| | first epoch | each later epoch | whole run | against thaw |")
+    print("| --- | --- | --- | --- | --- |")
+    print(f"| thaw | {first:,.0f} s | {cached:,.2f} s | {ours:,.0f} s | |")
+    for peer, (rate, _) in peers.items():
+        epoch = IMAGES / rate
+        print(f"| {peer} | {epoch:,.0f} s | {epoch:,.0f} s | {EPOCHS * epoch:,.0f} s | {EPOCHS * epoch / ours:.1f}× |")
+
+
+def main():
+    with open(sys.argv[1], newline="") as file:
+        names = ("task", "network", "peer", "mode", "value")
+        rows = list(csv.DictReader(file, fieldnames=names))
+    print(f"# thaw and its peers on one core\n\n{sys.argv[2]}; {sys.argv[3]}. Written by jobs/bench-peers.sh.")
+    for task, title, unit in (
+        ("forward", "Frozen forward, 224×224, batch 16, float32", "Images per second"),
+        ("head", "Head training from given features (512 wide, batch 64)", "Samples per second"),
+    ):
+        chosen = [row for row in rows if row["task"] == task]
+        networks = dict.fromkeys(row["network"] for row in chosen)
+        peers = [peer for peer in dict.fromkeys(row["peer"] for row in chosen) if peer != "thaw"]
+        named = {n or "dense 128, dropout, dense 10": [r for r in chosen if r["network"] == n] for n in networks}
+        if chosen:
+            table(title, unit, named, peers)
+    whole_run(rows)
+
+
+main()
