@@ -34,7 +34,7 @@ static thaw_status build(thaw_plan *plan, const int32_t *outputs, int32_t count)
   THAW_TRY(thaw_plan_fuse(plan));
   THAW_TRY(thaw_plan_place(plan));
   THAW_TRY(thaw_plan_compile(plan));
-  plan->activations = thaw_arena_new(plan->arena, plan->activation_bytes, 1);
+  plan->activations = thaw_arena_new(plan->arena, plan->activation_bytes, (size_t)plan->options.threads);
   plan->scratch = thaw_arena_new(plan->arena, plan->scratch_bytes, (size_t)plan->options.threads);
   if (!plan->activations || !plan->scratch) return THAW_ERR_MEMORY;
   return thaw_plan_start_workers(plan);
@@ -49,6 +49,7 @@ thaw_status thaw_plan_create(const thaw_graph *graph, const int32_t *outputs, in
   plan->graph = graph;
   plan->isa = isa;
   plan->options = *options;
+  plan->share = (options->batch + options->threads - 1) / options->threads;
   thaw_status status = build(plan, outputs, count);
   if (status != THAW_OK) {
     thaw_plan_destroy(plan);
@@ -71,11 +72,11 @@ size_t thaw_plan_packed_bytes(const thaw_plan *plan) {
 }
 
 size_t thaw_plan_activation_bytes(const thaw_plan *plan) {
-  return plan->activation_bytes;
+  return plan->activation_bytes * (size_t)plan->options.threads;
 }
 
 size_t thaw_plan_lower_bound_bytes(const thaw_plan *plan) {
-  return plan->bound_bytes;
+  return plan->bound_bytes * (size_t)plan->options.threads;
 }
 
 size_t thaw_plan_scratch_bytes(const thaw_plan *plan) {

@@ -37,7 +37,7 @@ static void compile_layer(const thaw_plan *plan, plan_op *op) {
   for (int32_t p = 0; p < op->layer.params; p++)
     op->packed_bytes += round_up(thaw_param_count(&op->layer.param[p]) * sizeof(float));
   if (op->layer.ops->scratch_bytes)
-    op->scratch_bytes = op->layer.ops->scratch_bytes(&op->layer, plan->isa, plan->options.batch);
+    op->scratch_bytes = op->layer.ops->scratch_bytes(&op->layer, plan->isa, plan->share);
 }
 
 static thaw_status compile_op(thaw_plan *plan, plan_op *op) {

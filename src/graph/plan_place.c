@@ -47,7 +47,7 @@ static void new_block(thaw_plan *plan, int32_t node) {
   value->channel = 0;
   value->block = plan->blocks++;
   plan->block[value->block] = (thaw_interval){.bytes = thaw_shape_count(thaw_plan_layer(plan, node)->output) *
-                                                       (size_t)plan->options.batch * sizeof(float),
+                                                       (size_t)plan->share * sizeof(float),
                                               .first = INT32_MAX,
                                               .last = -1};
 }

@@ -70,7 +70,9 @@ struct thaw_plan {
   plan_value *value; /* [graph count] */
   thaw_interval *block;
   int32_t blocks;
-  size_t activation_bytes, bound_bytes, packed_bytes, scratch_bytes; /* scratch: per thread */
+  int32_t share; /* most images of one thread: each thread has activations and scratch of its own */
+  size_t activation_bytes, bound_bytes, scratch_bytes; /* per thread */
+  size_t packed_bytes;
   char *activations, *scratch;
   const char *packed;
   /* The pool: workers wait for a generation they have not run yet. */

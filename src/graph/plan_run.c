@@ -1,5 +1,6 @@
-/* Executing a plan. Threads split the images: each runs every operation on its own range, and since no value of an
- * image depends on its batch mates, the number of threads changes no bit. */
+/* Executing a plan. Threads split the images: each runs every operation on its own range in memory of its own, without
+ * waiting for the others, and since no value of an image depends on its batch mates, the number of threads changes no
+ * bit. */
 #include "graph/plan_private.h"
 
 #include <string.h>
@@ -10,6 +11,7 @@ typedef struct part {
   const float *x;
   float *y;
   int32_t first, n;
+  char *activations;
   void *scratch;
 } part;
 
@@ -22,10 +24,10 @@ static size_t pixels_of(const thaw_plan *plan, int32_t node) {
 static float *place_of(const part *p, int32_t node) {
   int32_t source = thaw_plan_resolve(p->plan, node);
   const plan_value *value = &p->plan->value[source];
-  size_t image = pixels_of(p->plan, source) * (size_t)value->stride, at = image * (size_t)p->first + value->channel;
-  if (value->external) return (float *)(uintptr_t)(p->x + at);
-  if (value->direct) return p->y + at;
-  return (float *)(p->plan->activations + p->plan->block[value->block].offset) + at;
+  size_t before = pixels_of(p->plan, source) * (size_t)value->stride * (size_t)p->first;
+  if (value->external) return (float *)(uintptr_t)(p->x + before);
+  if (value->direct) return p->y + before;
+  return (float *)(p->activations + p->plan->block[value->block].offset) + value->channel;
 }
 
 static int32_t stride_of(const part *p, int32_t node) {
@@ -115,14 +117,19 @@ static void gather_outputs(const part *p) {
   }
 }
 
-static void run_part(thaw_plan *plan, int32_t index, int32_t threads, const float *x, int32_t n, float *y) {
-  int32_t first = (int32_t)((int64_t)n * index / threads), end = (int32_t)((int64_t)n * (index + 1) / threads);
-  part p = {.plan = plan,
-            .x = x,
-            .y = y,
-            .first = first,
-            .n = end - first,
-            .scratch = plan->scratch + (size_t)index * plan->scratch_bytes};
+static part make_part(thaw_plan *plan, int32_t index, const float *x, float *y) {
+  return (part){.plan = plan,
+                .x = x,
+                .y = y,
+                .activations = plan->activations + (size_t)index * plan->activation_bytes,
+                .scratch = plan->scratch + (size_t)index * plan->scratch_bytes};
+}
+
+static void run_part(thaw_plan *plan, int32_t index, const float *x, int32_t n, float *y) {
+  part p = make_part(plan, index, x, y);
+  int32_t threads = plan->options.threads;
+  p.first = (int32_t)((int64_t)n * index / threads);
+  p.n = (int32_t)((int64_t)n * (index + 1) / threads) - p.first;
   if (p.n == 0) return;
   for (int32_t i = 0; i < plan->ops; i++) run_op(&p, &plan->op[i]);
   gather_outputs(&p);
@@ -141,9 +148,9 @@ static void *work(void *argument) {
     done = plan->generation;
     const float *x = plan->x;
     float *y = plan->y;
-    int32_t n = plan->n, threads = plan->workers + 1;
+    int32_t n = plan->n;
     pthread_mutex_unlock(&plan->mutex);
-    run_part(plan, worker->index, threads, x, n, y);
+    run_part(plan, worker->index, x, n, y);
     pthread_mutex_lock(&plan->mutex);
     if (--plan->pending == 0) pthread_cond_signal(&plan->finish);
   }
@@ -164,9 +171,7 @@ thaw_status thaw_plan_start_workers(thaw_plan *plan) {
     plan->worker[i] = (plan_worker){.plan = plan, .index = i + 1};
     if (pthread_create(&plan->worker[i].thread, NULL, work, &plan->worker[i]) != 0)
       return thaw_fail(THAW_ERR_RUN, "could not start thread %d of %d", i + 2, wanted + 1);
-    pthread_mutex_lock(&plan->mutex);
     plan->workers++;
-    pthread_mutex_unlock(&plan->mutex);
   }
   return THAW_OK;
 }
@@ -185,7 +190,7 @@ void thaw_plan_stop_workers(thaw_plan *plan) {
 
 void thaw_plan_run(thaw_plan *plan, const float *x, int32_t n, float *y) {
   if (plan->workers == 0) {
-    run_part(plan, 0, 1, x, n, y);
+    run_part(plan, 0, x, n, y);
     return;
   }
   pthread_mutex_lock(&plan->mutex);
@@ -196,7 +201,7 @@ void thaw_plan_run(thaw_plan *plan, const float *x, int32_t n, float *y) {
   plan->generation++;
   pthread_cond_broadcast(&plan->start);
   pthread_mutex_unlock(&plan->mutex);
-  run_part(plan, 0, plan->workers + 1, x, n, y);
+  run_part(plan, 0, x, n, y);
   pthread_mutex_lock(&plan->mutex);
   while (plan->pending > 0) pthread_cond_wait(&plan->finish, &plan->mutex);
   pthread_mutex_unlock(&plan->mutex);
@@ -209,12 +214,13 @@ static double now(void) {
 }
 
 void thaw_plan_profile(thaw_plan *plan, const float *x, int32_t n, float *y, int32_t repeats) {
-  part p = {.plan = plan, .x = x, .y = y, .n = n, .scratch = plan->scratch};
+  part p = make_part(plan, 0, x, y);
+  p.n = n < plan->share ? n : plan->share;
   for (int32_t r = 0; r < repeats; r++) {
     for (int32_t i = 0; i < plan->ops; i++) {
       double start = now();
       run_op(&p, &plan->op[i]);
-      double seconds = (now() - start) / n;
+      double seconds = (now() - start) / p.n;
       if (r == 0 || seconds < plan->op[i].view.seconds) plan->op[i].view.seconds = seconds;
     }
     gather_outputs(&p);
