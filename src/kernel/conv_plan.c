@@ -21,15 +21,19 @@ size_t thaw_winograd_plane(int32_t tiles, size_t row) {
   return ((size_t)tiles * (row / THAW_ALIGN_FLOATS) | 1) * THAW_ALIGN_FLOATS;
 }
 
+/* The weights stream through the cache once per block, fetched ahead, so a block needs only enough tiles to hide that:
+ * 24. More help a little while the work space is no more than twice the second-level cache. */
 void thaw_plan_winograd(thaw_conv *conv) {
+  enum { FEWEST_TILES = 24, MOST_TILES = 48 };
   const thaw_conv_desc *d = &conv->desc;
-  int32_t panel = 2 * conv->isa->lanes, rows = conv->isa->rows;
-  conv->k_block = (int32_t)thaw_round_up((size_t)d->k, (size_t)panel);
-  size_t per_tile = WINOGRAD_POINTS * (thaw_winograd_row(d->c) + thaw_winograd_row(conv->k_block));
-  int32_t block = (int32_t)(cache_floats() / 2 / per_tile) / rows * rows;
-  conv->block = block < rows ? rows : block;
-  conv->conv_scratch = WINOGRAD_POINTS * (thaw_winograd_plane(conv->block, thaw_winograd_row(d->c)) +
-                                          thaw_winograd_plane(conv->block, thaw_winograd_row(conv->k_block)));
+  int32_t rows = conv->isa->rows;
+  conv->k_block = (int32_t)thaw_round_up((size_t)d->k, 2 * (size_t)conv->isa->lanes);
+  size_t v_row = thaw_winograd_row(d->c), m_row = thaw_winograd_row(conv->k_block);
+  size_t block = 2 * cache_floats() / (WINOGRAD_POINTS * (v_row + m_row));
+  block = block < FEWEST_TILES ? FEWEST_TILES : block > MOST_TILES ? MOST_TILES : block;
+  conv->block = (int32_t)block / rows * rows;
+  conv->conv_scratch =
+      WINOGRAD_POINTS * (thaw_winograd_plane(conv->block, v_row) + thaw_winograd_plane(conv->block, m_row));
 }
 
 /* Half the cache for the input that all panels of weights go over. */

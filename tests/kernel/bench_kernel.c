@@ -1,6 +1,6 @@
 /* bench_kernel: milliseconds and textbook GFLOP/s of every layer shape of four networks on one core.
  *
- *   bench_kernel [network|all] [images] [avx2|avx512]
+ *   bench_kernel [network|head|all] [images] [avx2|avx512] [layer]
  */
 #include "thaw/kernel.h"
 #include "thaw/memory.h"
@@ -62,9 +62,10 @@ static const network networks[] = {{"vgg16", vgg16, COUNT(vgg16)},
                                    {"mobilenet_v2", mobilenet_v2, COUNT(mobilenet_v2)},
                                    {"densenet121", densenet121, COUNT(densenet121)}};
 
+/* Of this process alone, so that neighbours on a busy machine disturb less. */
 static double seconds(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -125,11 +126,13 @@ static double time_layer(const thaw_isa *isa, const thaw_conv_desc *d, int32_t n
   return best;
 }
 
-static void time_network(const thaw_isa *isa, const network *net, int32_t n) {
+/* All layers, or only the one with index `only`. */
+static void time_network(const thaw_isa *isa, const network *net, int32_t n, int only) {
   double total = 0, flops = 0;
   printf("%s, %s, %d images\n", net->name, thaw_isa_name(isa), n);
   for (int i = 0; i < net->count; i++) {
     const shape *s = &net->shapes[i];
+    if (only >= 0 && only != i) continue;
     thaw_conv_desc d = describe(s);
     const char *algorithm;
     double t = time_layer(isa, &d, n, &algorithm) / n, work = thaw_conv_flops(&d);
@@ -178,6 +181,7 @@ static void time_head(const thaw_isa *isa) {
 int main(int argc, char **argv) {
   const char *which = argc > 1 ? argv[1] : "all";
   int32_t n = argc > 2 ? (int32_t)strtol(argv[2], NULL, 10) : 8;
+  int only = argc > 4 ? (int)strtol(argv[4], NULL, 10) : -1;
   const thaw_isa *isa;
   if (thaw_isa_select(argc > 3 ? argv[3] : NULL, &isa) != THAW_OK) {
     fprintf(stderr, "%s\n", thaw_message());
@@ -185,6 +189,6 @@ int main(int argc, char **argv) {
   }
   for (int i = 0; i < COUNT(networks); i++)
     if (strcmp(which, "all") == 0 || strcmp(which, networks[i].name) == 0)
-      time_network(isa, &networks[i], n < 1 ? 1 : n);
+      time_network(isa, &networks[i], n < 1 ? 1 : n, only);
   if (strcmp(which, "all") == 0 || strcmp(which, "head") == 0) time_head(isa);
 }

@@ -61,7 +61,7 @@ ALWAYS_INLINE void block(const int rows, const int vectors, const float *a, cons
   tile_clear(rows, s);
   for (int i = 0; i < t->segments; i++)
     tile_multiply(rows, vectors, a + (size_t)i * t->segment_step, t->a_step, 1,
-                  b + (size_t)i * (size_t)t->length * PANEL, PANEL, t->length, s);
+                  b + (size_t)i * (size_t)t->length * PANEL, PANEL, t->length, (ahead){0}, s);
   finish(rows, vectors, s, e, y);
 }
 

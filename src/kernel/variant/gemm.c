@@ -28,7 +28,7 @@ ALWAYS_INLINE void multiply(const int rows, const int vectors, const part *t) {
       for (int j = 0; j < vectors; j++)
         s[i][j] = load_some(t->c + (size_t)i * t->ldc + j * LANES, t->count - j * LANES);
   }
-  tile_multiply(rows, vectors, t->a, t->row_step, t->p_step, t->b, t->ldb, t->length, s);
+  tile_multiply(rows, vectors, t->a, t->row_step, t->p_step, t->b, t->ldb, t->length, (ahead){0}, s);
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2

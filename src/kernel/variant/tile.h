@@ -8,11 +8,21 @@
 
 #include "kernel/variant/simd.h"
 
+/* Memory that will be needed soon: one prefetch into the second-level cache per step over p. */
+typedef struct ahead {
+  const char *next; /* NULL: none */
+  size_t step;      /* bytes */
+} ahead;
+
 /* s[i][j] += a[i*row_step + p*p_step] * b[p*ldb + j*LANES ..] for p < length. */
 ALWAYS_INLINE void tile_multiply(const int rows, const int vectors, const float *a, size_t row_step, size_t p_step,
-                                 const float *b, size_t ldb, int length, vec s[ROWS][2]) {
+                                 const float *b, size_t ldb, int length, ahead soon, vec s[ROWS][2]) {
   for (int p = 0; p < length; p++, a += p_step, b += ldb) {
     vec b0 = load(b), b1 = vectors > 1 ? load(b + LANES) : zero();
+    if (soon.next) {
+      __builtin_prefetch(soon.next, 0, 2);
+      soon.next += soon.step;
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
       vec ai = broadcast(a[(size_t)i * row_step]);
