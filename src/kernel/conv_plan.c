@@ -36,13 +36,15 @@ void thaw_plan_winograd(thaw_conv *conv) {
       WINOGRAD_POINTS * (thaw_winograd_plane(conv->block, v_row) + thaw_winograd_plane(conv->block, m_row));
 }
 
-/* Half the cache for the input that all panels of weights go over. */
+/* Half the cache for the input that all panels of weights go over and for the output; at least so many pixels that
+ * weights streaming through (fetched ahead) are no bottleneck. */
 void thaw_plan_gemm(thaw_conv *conv) {
+  enum { FEWEST_PIXELS = 192 };
   const thaw_conv_desc *d = &conv->desc;
   size_t room = cache_floats() / 2;
   if (thaw_conv_flat(d)) {
-    size_t block = room / (size_t)d->c, rows = (size_t)conv->isa->rows * 4;
-    conv->block = (int32_t)(block / rows * rows < rows ? rows : block / rows * rows);
+    size_t block = room / ((size_t)d->c + (size_t)d->k * (d->residual ? 2 : 1)), rows = (size_t)conv->isa->rows;
+    conv->block = (int32_t)(block < FEWEST_PIXELS ? FEWEST_PIXELS : block / rows * rows);
     conv->conv_scratch = d->prologue ? (size_t)conv->block * (size_t)d->c : 0;
     return;
   }

@@ -27,7 +27,8 @@ typedef struct epilogue {
   const float *residual;
   size_t residual_step, y_step;
   thaw_activation activation;
-  int count; /* channels to write, at most PANEL */
+  int count;  /* channels to write, at most PANEL */
+  ahead soon; /* the part of the next panel that this block fetches */
 } epilogue;
 
 ALWAYS_INLINE void finish(const int rows, const int vectors, vec s[ROWS][2], const epilogue *e, float *y) {
@@ -55,13 +56,24 @@ ALWAYS_INLINE void finish(const int rows, const int vectors, vec s[ROWS][2], con
   }
 }
 
+/* Asks for the lines that the end of a block will touch, so that they arrive while it multiplies. */
+ALWAYS_INLINE void fetch(const int rows, const int vectors, const float *p, size_t step) {
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; j++) __builtin_prefetch(p + (size_t)i * step + j * LANES, 1);
+}
+
 ALWAYS_INLINE void block(const int rows, const int vectors, const float *a, const strip *t, const float *b,
                          const epilogue *e, float *y) {
   vec s[ROWS][2];
+  fetch(rows, vectors, y, e->y_step);
+  if (e->residual) fetch(rows, vectors, e->residual, e->residual_step);
   tile_clear(rows, s);
-  for (int i = 0; i < t->segments; i++)
+  ahead soon = e->soon;
+  for (int i = 0; i < t->segments; i++, soon.next += soon.step * (size_t)t->length)
     tile_multiply(rows, vectors, a + (size_t)i * t->segment_step, t->a_step, 1,
-                  b + (size_t)i * (size_t)t->length * PANEL, PANEL, t->length, (ahead){0}, s);
+                  b + (size_t)i * (size_t)t->length * PANEL, PANEL, t->length, soon, s);
   finish(rows, vectors, s, e, y);
 }
 
@@ -80,7 +92,7 @@ static void block_narrow(int rows, const float *a, const strip *t, const float *
 static void multiply_strip(const thaw_conv *conv, const float *packed, const strip *t) {
   const thaw_conv_desc *d = &conv->desc;
   int groups = tile_groups(t->width);
-  size_t depth = (size_t)t->segments * (size_t)t->length;
+  size_t depth = (size_t)t->segments * (size_t)t->length, step = PANEL * sizeof(float) / (size_t)(groups * t->rows);
   epilogue e = {.residual_step = (size_t)d->k, .y_step = (size_t)d->y_stride, .activation = d->activation};
   for (int32_t k = 0; k < d->k; k += PANEL) {
     const float *b = packed + (size_t)k * depth;
@@ -91,6 +103,8 @@ static void multiply_strip(const thaw_conv *conv, const float *packed, const str
         int column = t->width * g / groups, rows = t->width * (g + 1) / groups - column;
         size_t pixel = (size_t)row * (size_t)t->width + (size_t)column;
         const float *a = t->a + (size_t)row * t->row_step + (size_t)column * t->a_step;
+        e.soon.next = (const char *)(b + depth * PANEL) + step * depth * (size_t)(row * groups + g);
+        e.soon.step = step;
         e.residual = t->residual ? t->residual + pixel * (size_t)d->k + k : NULL;
         (e.count <= LANES ? block_narrow : block_wide)(rows, a, t, b, &e, t->y + pixel * (size_t)d->y_stride + k);
       }
