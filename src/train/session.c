@@ -218,5 +218,7 @@ thaw_status thaw_session_evaluate(thaw_session *s, thaw_comm *comm, thaw_session
                              .max_samples = s->max_samples,
                              .keep_predictions = keep_predictions,
                              .title = title};
-  return thaw_evaluate(comm, &desc, log, out);
+  THAW_TRY(thaw_evaluate(comm, &desc, log, out));
+  out->loss += train_regularization(s); /* as Keras reports it; the same on every rank */
+  return THAW_OK;
 }

@@ -40,6 +40,23 @@ static thaw_status bind_tensors(train_step *step, train_state *state, size_t *la
   return status;
 }
 
+static int32_t larger(int32_t a, int32_t b) {
+  return a > b ? a : b;
+}
+
+/* [local] Room for the sums of the widest layer that joins the batch. */
+static thaw_status make_room_for_joint(train_step *step) {
+  int32_t most = 0;
+  for (int32_t n = 0; n < thaw_graph_count(step->session->graph); n++) {
+    const thaw_layer *layer = &thaw_graph_view(step->session->graph, n)->layer;
+    if (layer->ops->forward_sums) most = larger(most, layer->ops->forward_sums(layer));
+    if (layer->ops->backward_sums) most = larger(most, layer->ops->backward_sums(layer));
+  }
+  step->joint_capacity = most;
+  step->joint = thaw_new((size_t)most, sizeof *step->joint);
+  return step->joint ? THAW_OK : THAW_ERR_MEMORY;
+}
+
 thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm *comm, train_state *state) {
   *step = (train_step){.session = session, .comm = comm};
   const thaw_training_config *training = &session->job->training;
@@ -47,12 +64,13 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
   size_t rows = (size_t)session->max_samples, width = (size_t)session->outputs, largest = 1;
   THAW_TRY(bind_tensors(step, state, &largest));
   for (int i = 0; i < 2; i++) THAW_TRY(thaw_step_share_create(&epoch, thaw_comm_size(comm), &step->share[i]));
-  step->features = thaw_new(rows * thaw_features_floats(session->train.features), sizeof *step->features);
+  step->features = thaw_new(rows * session->cut.floats, sizeof *step->features);
   step->label = thaw_new(rows * width, sizeof *step->label);
   step->dy = thaw_new(rows * width, sizeof *step->dy);
   step->value = thaw_new(rows, sizeof *step->value);
   step->gradient = thaw_new(largest, sizeof *step->gradient);
   step->coupled = joins_batch(session->graph);
+  if (step->coupled) THAW_TRY(make_room_for_joint(step));
   bool complete = step->features && step->label && step->dy && step->value && step->gradient;
   return complete ? THAW_OK : THAW_ERR_MEMORY;
 }
@@ -95,23 +113,6 @@ static thaw_status reduce_joint(void *context, double *totals, int32_t count) {
   return THAW_OK;
 }
 
-static int32_t larger(int32_t a, int32_t b) {
-  return a > b ? a : b;
-}
-
-/* [local] Room for the sums of the widest layer that joins the batch. */
-static thaw_status make_room_for_joint(train_step *step) {
-  int32_t most = 0;
-  for (int32_t n = 0; n < thaw_graph_count(step->session->graph); n++) {
-    const thaw_layer *layer = &thaw_graph_view(step->session->graph, n)->layer;
-    if (layer->ops->forward_sums) most = larger(most, layer->ops->forward_sums(layer));
-    if (layer->ops->backward_sums) most = larger(most, layer->ops->backward_sums(layer));
-  }
-  step->joint_capacity = most;
-  step->joint = thaw_new((size_t)most, sizeof *step->joint);
-  return step->joint ? THAW_OK : THAW_ERR_MEMORY;
-}
-
 /* ------------------------------------------------------------------ an epoch's data */
 
 static void plan_share(train_step *step, int64_t index) {
@@ -130,7 +131,6 @@ static thaw_status announce(train_step *step, int64_t index) {
 thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first) {
   step->epoch = *epoch;
   step->view = view;
-  if (step->coupled && !step->joint) THAW_TRY(make_room_for_joint(step));
   return announce(step, first);
 }
 
@@ -190,26 +190,25 @@ static thaw_status forward_backward(train_step *step, const thaw_step_share *par
 
 /* ------------------------------------------------------------------ what went wrong */
 
-static thaw_status diverged(const train_step *step, const train_state *state, const char *what, int64_t slice) {
+static thaw_status diverged(const train_state *state, const char *what, int64_t slice) {
   return thaw_fail(
       THAW_ERR_RUN,
       "training diverged: %s is not finite in phase %lld, epoch %lld, step %lld, slice %lld (learning rate "
       "%g); earlier checkpoints are kept: lower the learning rate and start again",
       what, (long long)state->phase + 1, (long long)state->epoch + 1, (long long)(state->step + 1), (long long)slice,
       state->rate);
-  (void)step;
 }
 
 /* [collective] */
 static thaw_status loss_diverged(train_step *step, const train_state *state) {
   int64_t lowest = step->bad_slice >= 0 ? -step->bad_slice : INT64_MIN;
   THAW_TRY(thaw_comm_max_int(step->comm, &lowest, 1));
-  return diverged(step, state, "the loss", -lowest);
+  return diverged(state, "the loss", -lowest);
 }
 
 static thaw_status gradient_diverged(train_step *step, const train_state *state, size_t tensor, int64_t slice) {
   char *what = thaw_format("the gradient of %s/%s", step->state[tensor]->layer, step->state[tensor]->name);
-  thaw_status status = diverged(step, state, what ? what : "a gradient", slice);
+  thaw_status status = diverged(state, what ? what : "a gradient", slice);
   thaw_free(what);
   return status;
 }
@@ -286,15 +285,19 @@ static thaw_status attempt(train_step *step, const train_state *state, int64_t i
   THAW_TRY(thaw_exact_reduce(step->exact, step->comm, flags, verdict, &tensor, &slice));
   if (flags[STEP_FAILED]) return thaw_agree(step->comm, mine);
   if (flags[STEP_LOSS]) return loss_diverged(step, state);
-  return *verdict == THAW_EXACT_NOT_FINITE ? gradient_diverged(step, state, tensor, slice) : THAW_OK;
+  return *verdict == THAW_EXACT_NOT_FINITE ? gradient_diverged(state, tensor, slice) : THAW_OK;
 }
 
 thaw_status train_step_run(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
                            int64_t flags[THAW_EXACT_FLAGS]) {
+  return train_step_apply(step, state, optimizer, index, fetch(step, index), flags);
+}
+
+thaw_status train_step_apply(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
+                             thaw_status fetched, int64_t flags[THAW_EXACT_FLAGS]) {
   enum { MOST_ATTEMPTS = 4 };
   int64_t wish[THAW_EXACT_FLAGS];
   memcpy(wish, flags, sizeof wish);
-  thaw_status fetched = fetch(step, index);
   if (step->coupled) THAW_TRY(thaw_agree(step->comm, fetched)); /* nobody may be missing in the joint sums */
   thaw_verdict verdict = THAW_EXACT_AGAIN;
   for (int i = 0; i < MOST_ATTEMPTS && verdict == THAW_EXACT_AGAIN; i++) {

@@ -154,6 +154,10 @@ thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t 
  * and flags[STEP_CHECKPOINT] each rank brings its wish and gets the number of ranks that have it. */
 thaw_status train_step_run(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
                            int64_t flags[THAW_EXACT_FLAGS]);
+/* [collective] The same for a step whose share is planned and whose features and labels are in place; `fetched` tells
+ * whether that succeeded on this rank. */
+thaw_status train_step_apply(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
+                             thaw_status fetched, int64_t flags[THAW_EXACT_FLAGS]);
 /* Regularisation of all live parameters: sum of l1 |w| + l2 w^2. [local] */
 double train_regularization(thaw_session *session);
 
