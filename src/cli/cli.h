@@ -89,7 +89,6 @@ thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, ch
 thaw_status cli_import(cli_context *cli);
 thaw_status cli_train(cli_context *cli);
 thaw_status cli_inspect(cli_context *cli);
-thaw_status cli_train(cli_context *cli);
 thaw_status cli_evaluate(cli_context *cli);
 thaw_status cli_predict(cli_context *cli);
 thaw_status cli_explain(cli_context *cli);

@@ -1,11 +1,6 @@
 /* thaw train JOB */
-#include "cli/cli.h"
-#include "thaw/file.h"
-#include "thaw/layer.h"
+#include "cli/run.h"
 #include "thaw/memory.h"
-#include "thaw/train.h"
-
-enum { MOST_JOB_BYTES = 1 << 22 };
 
 static const char details[] =
     "Trains the job's head (and, in later phases, thawed blocks) on all ranks of the job and writes checkpoints,\n"
@@ -15,21 +10,6 @@ static const char details[] =
     "Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n\n"
     "  thaw train job.yaml\n"
     "  mpirun -n 4 thaw train job.yaml --resume\n";
-
-/* [local] All ranks parse the same bytes. */
-static thaw_status parse_job(const char *path, const char *text, size_t size, thaw_job **out) {
-  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas()};
-  return thaw_job_parse(path, text, size, &schemas, out);
-}
-
-static thaw_status load_job(cli_context *cli, const char *path, thaw_job **out) {
-  char *text = NULL;
-  size_t size;
-  THAW_TRY(cli_read_shared(cli, path, MOST_JOB_BYTES, &text, &size));
-  thaw_status status = thaw_agree(cli->comm, parse_job(path, text, size, out));
-  thaw_free(text);
-  return status;
-}
 
 static void show_result(const cli_context *cli, const thaw_train_result *result) {
   cli_print(cli, "steps %lld\n", (long long)result->steps);
@@ -78,7 +58,7 @@ thaw_status cli_train(cli_context *cli) {
   THAW_TRY(cli_parse(cli, &usage));
   if (cli->done) return THAW_OK;
   thaw_job *job = NULL;
-  THAW_TRY(load_job(cli, cli->argument[0], &job));
+  THAW_TRY(cli_read_job(cli, cli->argument[0], &job));
   if (output && !(job->output = thaw_arena_text(job->arena, output))) return THAW_ERR_MEMORY;
   if (minutes > 0) job->training.max_minutes = minutes;
   thaw_train_result result = {0};

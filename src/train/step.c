@@ -285,7 +285,7 @@ static thaw_status attempt(train_step *step, const train_state *state, int64_t i
   THAW_TRY(thaw_exact_reduce(step->exact, step->comm, flags, verdict, &tensor, &slice));
   if (flags[STEP_FAILED]) return thaw_agree(step->comm, mine);
   if (flags[STEP_LOSS]) return loss_diverged(step, state);
-  return *verdict == THAW_EXACT_NOT_FINITE ? gradient_diverged(state, tensor, slice) : THAW_OK;
+  return *verdict == THAW_EXACT_NOT_FINITE ? gradient_diverged(step, state, tensor, slice) : THAW_OK;
 }
 
 thaw_status train_step_run(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
