@@ -50,6 +50,9 @@ thaw_status thaw_h5_create(const char *path, thaw_h5 **out) THAW_CHECKED;
 /* Flush, close, fsync, rename, fsync of the folder; frees `file` also on failure (then the temporary file is gone and
  * `path` is as before). */
 thaw_status thaw_h5_commit(thaw_h5 *file) THAW_CHECKED;
+/* The same without fsync: whole or absent for other processes and after a kill, but perhaps not after a power cut. For
+ * files that prove their own content and can be made anew. */
+thaw_status thaw_h5_publish(thaw_h5 *file) THAW_CHECKED;
 
 /* Closes; a created file that was not committed is removed. Accepts NULL. */
 void thaw_h5_close(thaw_h5 *file);

@@ -55,7 +55,7 @@ static thaw_status write_file(const thaw_features *f, const thaw_view *view, int
   THAW_TRY(thaw_folder_create(view->folder)); /* another job's limit may have removed it */
   THAW_TRY(thaw_h5_create(path, &file));
   thaw_status status = write_content(f, view, block, rows, checksum, file);
-  if (status == THAW_OK) return thaw_h5_commit(file);
+  if (status == THAW_OK) return thaw_h5_publish(file); /* checksums find out what a power cut spoils */
   thaw_h5_close(file);
   return status;
 }

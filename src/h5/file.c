@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -139,13 +140,14 @@ thaw_status thaw_h5_create(const char *path, thaw_h5 **out) {
   return status;
 }
 
-thaw_status thaw_h5_commit(thaw_h5 *file) {
-  THAW_H5_GUARD;
-  if (!file->temporary) {
-    thaw_status status = thaw_fail(THAW_ERR_INTERNAL, "%s: was opened for reading, cannot be committed", file->path);
-    thaw_h5_close(file);
-    return status;
-  }
+static thaw_status rename_file(const char *from, const char *to) {
+  if (rename(from, to) == 0) return THAW_OK;
+  thaw_status status = thaw_fail(THAW_ERR_DISK, "%s: rename failed: %s", to, strerror(errno));
+  unlink(from);
+  return status;
+}
+
+static thaw_status flush_and_close(thaw_h5 *file) {
   thaw_status status = thaw_h5_drop_dataset(file);
   if (status == THAW_OK && file->failed)
     status = thaw_fail(THAW_ERR_DISK, "%s: an earlier write failed, the file is not kept", file->path);
@@ -154,13 +156,33 @@ thaw_status thaw_h5_commit(thaw_h5 *file) {
   herr_t closed = H5Fclose(file->file);
   file->file = H5I_INVALID_HID;
   if (closed < 0 && status == THAW_OK) status = thaw_h5_fail(file, THAW_ERR_DISK, NULL, "close failed");
+  return status;
+}
+
+static thaw_status finish(thaw_h5 *file, thaw_status (*place)(const char *from, const char *to)) {
+  if (!file->temporary) {
+    thaw_status status = thaw_fail(THAW_ERR_INTERNAL, "%s: was opened for reading, cannot be committed", file->path);
+    thaw_h5_close(file);
+    return status;
+  }
+  thaw_status status = flush_and_close(file);
   if (status == THAW_OK) {
-    status = thaw_file_commit(file->temporary, file->path);
+    status = place(file->temporary, file->path);
     thaw_free(file->temporary); /* renamed or already removed */
     file->temporary = NULL;
   }
   thaw_h5_close(file);
   return status;
+}
+
+thaw_status thaw_h5_commit(thaw_h5 *file) {
+  THAW_H5_GUARD;
+  return finish(file, thaw_file_commit);
+}
+
+thaw_status thaw_h5_publish(thaw_h5 *file) {
+  THAW_H5_GUARD;
+  return finish(file, rename_file);
 }
 
 void thaw_h5_close(thaw_h5 *file) {
