@@ -1,13 +1,26 @@
 /* depthwise.c: one small filter per channel. Each output is one chain over the filter's positions in row-major order;
- * positions in the padding are left out (the chain is the same in every variant). Weights are packed as [kh*kw][c]. */
+ * positions in the padding are left out (the chain is the same in every variant). Weights are packed as [kh*kw][c].
+ *
+ * Filters of 3x3 and 5x5 have instances of their own with sizes known to the compiler; `kh` and `kw` are constants
+ * there. */
 #include "kernel/variant/simd.h"
 #include "kernel/variant/variant.h"
 #include "kernel/variant/vector_math.h"
-#include <string.h>
+#include <math.h>
 
-enum { AHEAD = 4 }; /* neighbouring outputs computed together, so that the chains overlap */
+enum { AHEAD = 4 }; /* neighbouring outputs computed together, so that their chains overlap */
 
-/* The valid filter positions of one output coordinate. */
+/* One call's constants. */
+typedef struct run {
+  const thaw_conv *conv;
+  const float *w, *bias, *residual;
+  float *y;
+  size_t w_row;  /* floats between filter positions */
+  vec low, high; /* bounds of the activation */
+  bool plain;    /* the activation is a clamp, no residual */
+} run;
+
+/* The filter positions of one output coordinate that lie inside the image. */
 typedef struct span {
   int32_t first, end;
 } span;
@@ -17,74 +30,123 @@ static span valid(int32_t start, int32_t kernel, int32_t size) {
   return s;
 }
 
-ALWAYS_INLINE void finish(const thaw_conv *conv, const float *packed, const float *residual, vec s, size_t pixel,
-                          int32_t c, float *y) {
-  const thaw_conv_desc *d = &conv->desc;
-  int count = d->c - c;
-  s = s + load(packed + conv->bias_at + c);
-  if (residual) s = s + load_some(residual + pixel * (size_t)d->k + c, count);
-  store_some(y + pixel * (size_t)d->y_stride + c, activation_of(d->activation, s), count);
+/* `fast`: whole vectors, no residual, an activation that is a clamp. */
+ALWAYS_INLINE void finish(const bool fast, const run *r, vec s, size_t pixel, int32_t c) {
+  const thaw_conv_desc *d = &r->conv->desc;
+  float *y = r->y + pixel * (size_t)d->y_stride + c;
+  s = s + load(r->bias + c);
+  if (fast) {
+    store(y, max_of(r->low, min_of(r->high, s)));
+    return;
+  }
+  if (r->residual) s = s + load_some(r->residual + pixel * (size_t)d->k + c, d->c - c);
+  store_some(y, activation_of(d->activation, s), d->c - c);
 }
 
-/* `ahead` outputs from column ox on, whose windows all lie inside the image horizontally; x: their input row 0, column
- * 0. */
-ALWAYS_INLINE void outputs_inside(const int ahead, const thaw_conv *conv, const float *w, const float *x, span rows,
-                                  int32_t c, vec s[AHEAD]) {
-  const thaw_conv_desc *d = &conv->desc;
-  size_t pixel = (size_t)d->x_stride, step = (size_t)d->stride_w * pixel, row = (size_t)d->w * pixel;
-  size_t w_row = thaw_round_up((size_t)d->c, THAW_ALIGN_FLOATS);
-  for (int a = 0; a < ahead; a++) s[a] = zero();
-  for (int32_t i = rows.first; i < rows.end; i++)
-    for (int32_t j = 0; j < d->kw; j++) {
-      vec weight = load(w + (size_t)(i * d->kw + j) * w_row + c);
-      const float *p = x + (size_t)i * row + (size_t)j * pixel + c;
+/* `count` outputs whose windows lie inside the image but for the rows outside `rows`; x: corner of the first window. */
+ALWAYS_INLINE void outputs(const int kh, const int kw, const int count, const bool fast, const run *r, const float *x,
+                           span rows, int32_t c, vec s[AHEAD]) {
+  const thaw_conv_desc *d = &r->conv->desc;
+  ptrdiff_t pixel = d->x_stride, step = d->stride_w * pixel, row = d->w * pixel;
+  for (int a = 0; a < count; a++) s[a] = zero();
+#pragma GCC unroll 5
+  for (int i = 0; i < kh; i++) {
+    if (i < rows.first || i >= rows.end) continue;
+#pragma GCC unroll 5
+    for (int j = 0; j < kw; j++) {
+      vec weight = load(r->w + (size_t)(i * kw + j) * r->w_row + c);
 #pragma GCC unroll 4
-      for (int a = 0; a < ahead; a++) s[a] = fma_of(load_some(p + (size_t)a * step, d->c - c), weight, s[a]);
+      for (int a = 0; a < count; a++) {
+        const float *p = x + (i * row + j * pixel + a * step + c);
+        s[a] = fma_of(fast ? load(p) : load_some(p, d->c - c), weight, s[a]);
+      }
     }
+  }
 }
 
-/* One output whose window may leave the image; (top, left): its corner. */
-static vec output_edge(const thaw_conv *conv, const float *w, const float *image, int32_t top, int32_t left,
-                       int32_t c) {
-  const thaw_conv_desc *d = &conv->desc;
-  size_t w_row = thaw_round_up((size_t)d->c, THAW_ALIGN_FLOATS);
-  span rows = valid(top, d->kh, d->h), columns = valid(left, d->kw, d->w);
+/* One output whose window may leave the image on any side; (top, left): its corner. */
+ALWAYS_INLINE vec output_edge(const int kh, const int kw, const bool fast, const run *r, const float *image, span rows,
+                              int32_t top, int32_t left, int32_t c) {
+  const thaw_conv_desc *d = &r->conv->desc;
+  ptrdiff_t corner = ((ptrdiff_t)top * d->w + left) * d->x_stride + c;
   vec s = zero();
-  for (int32_t i = rows.first; i < rows.end; i++)
-    for (int32_t j = columns.first; j < columns.end; j++) {
-      const float *p = image + ((size_t)(top + i) * (size_t)d->w + (size_t)(left + j)) * (size_t)d->x_stride + c;
-      s = fma_of(load_some(p, d->c - c), load(w + (size_t)(i * d->kw + j) * w_row + c), s);
+#pragma GCC unroll 5
+  for (int32_t i = 0; i < kh; i++) {
+    if (i < rows.first || i >= rows.end) continue;
+#pragma GCC unroll 5
+    for (int32_t j = 0; j < kw; j++) {
+      if (left + j < 0 || left + j >= d->w) continue;
+      const float *p = image + (corner + ((ptrdiff_t)i * d->w + j) * d->x_stride);
+      s = fma_of(fast ? load(p) : load_some(p, d->c - c), load(r->w + (size_t)(i * kw + j) * r->w_row + c), s);
     }
+  }
   return s;
 }
 
-static void output_row(const thaw_conv *conv, const float *packed, const float *image, const float *residual,
-                       size_t pixel, int32_t oy, float *y) {
-  const thaw_conv_desc *d = &conv->desc;
-  int32_t top = oy * d->stride_h - d->pad_top, inside = 0, end = conv->w_conv;
-  while (inside < end && inside * d->stride_w < d->pad_left) inside++;
-  while (end > inside && (end - 1) * d->stride_w - d->pad_left + d->kw > d->w) end--;
-  span rows = valid(top, d->kh, d->h);
+/* Asks for the input rows below the windows of AHEAD outputs, and for the outputs' lines. */
+ALWAYS_INLINE void fetch(const int kh, const run *r, const float *x, size_t pixel, int32_t c) {
+  const thaw_conv_desc *d = &r->conv->desc;
+  for (int a = 0; a < AHEAD; a++) __builtin_prefetch(r->y + (pixel + (size_t)a) * (size_t)d->y_stride + c, 1);
+  for (int i = 0; i < d->stride_h; i++)
+    for (int j = 0; j < AHEAD * d->stride_w; j++)
+      __builtin_prefetch(x + ((size_t)(kh + i) * (size_t)d->w + (size_t)j) * (size_t)d->x_stride + c);
+}
+
+/* LANES channels from c on of one output row; its outputs inside .. end have windows inside the image horizontally. */
+ALWAYS_INLINE void row_channels(const int kh, const int kw, const bool fast, const run *r, const float *image,
+                                size_t pixel, int32_t oy, span inside, int32_t c) {
+  const thaw_conv_desc *d = &r->conv->desc;
+  int32_t top = oy * d->stride_h - d->pad_top;
+  span rows = valid(top, kh, d->h);
+  for (int32_t ox = 0; ox < r->conv->w_conv; ox++) {
+    if (ox == inside.first && inside.first < inside.end) ox = inside.end;
+    if (ox >= r->conv->w_conv) break;
+    vec s = output_edge(kh, kw, fast, r, image, rows, top, ox * d->stride_w - d->pad_left, c);
+    finish(fast, r, s, pixel + (size_t)ox, c);
+  }
+  const float *x = image + ((ptrdiff_t)top * d->w + inside.first * d->stride_w - d->pad_left) * d->x_stride;
+  ptrdiff_t step = (ptrdiff_t)d->stride_w * d->x_stride;
+  int32_t ox = inside.first;
+  for (; ox + AHEAD <= inside.end; ox += AHEAD, x += AHEAD * step) {
+    vec s[AHEAD];
+    fetch(kh, r, x, pixel + (size_t)ox, c);
+    outputs(kh, kw, AHEAD, fast, r, x, rows, c, s);
+#pragma GCC unroll 4
+    for (int a = 0; a < AHEAD; a++) finish(fast, r, s[a], pixel + (size_t)(ox + a), c);
+  }
+  for (; ox < inside.end; ox++, x += step) {
+    vec s[AHEAD];
+    outputs(kh, kw, 1, fast, r, x, rows, c, s);
+    finish(fast, r, s[0], pixel + (size_t)ox, c);
+  }
+}
+
+static void channels_3x3(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {
+  row_channels(3, 3, true, r, image, pixel, oy, inside, c);
+}
+
+static void channels_5x5(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {
+  row_channels(5, 5, true, r, image, pixel, oy, inside, c);
+}
+
+static void channels_any(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {
+  row_channels(r->conv->desc.kh, r->conv->desc.kw, false, r, image, pixel, oy, inside, c);
+}
+
+static void output_row(const run *r, const float *image, size_t pixel, int32_t oy) {
+  const thaw_conv_desc *d = &r->conv->desc;
+  bool is_3x3 = d->kh == 3 && d->kw == 3, is_5x5 = d->kh == 5 && d->kw == 5;
+  span inside = {0, r->conv->w_conv};
+  while (inside.first < inside.end && inside.first * d->stride_w < d->pad_left) inside.first++;
+  while (inside.end > inside.first && (inside.end - 1) * d->stride_w - d->pad_left + d->kw > d->w) inside.end--;
   for (int32_t c = 0; c < d->c; c += LANES) {
-    for (int32_t ox = 0; ox < conv->w_conv; ox++) {
-      if (ox >= inside && ox < end) {
-        ox = end - 1;
-        continue;
-      }
-      vec s = output_edge(conv, packed, image, top, ox * d->stride_w - d->pad_left, c);
-      finish(conv, packed, residual, s, pixel + (size_t)ox, c, y);
-    }
-    for (int32_t ox = inside; ox < end;) {
-      vec s[AHEAD];
-      const float *x = image + ((ptrdiff_t)top * d->w + ox * d->stride_w - d->pad_left) * d->x_stride;
-      int ahead = end - ox >= AHEAD ? AHEAD : 1;
-      if (ahead == AHEAD) {
-        outputs_inside(AHEAD, conv, packed, x, rows, c, s);
-      } else {
-        outputs_inside(1, conv, packed, x, rows, c, s);
-      }
-      for (int a = 0; a < ahead; a++) finish(conv, packed, residual, s[a], pixel + (size_t)(ox + a), c, y);
-      ox += ahead;
+    bool fast = r->plain && c + LANES <= d->c;
+    if (fast && is_3x3) {
+      channels_3x3(r, image, pixel, oy, inside, c);
+    } else if (fast && is_5x5) {
+      channels_5x5(r, image, pixel, oy, inside, c);
+    } else {
+      channels_any(r, image, pixel, oy, inside, c);
     }
   }
 }
@@ -104,11 +166,17 @@ static const float *map_image(const thaw_conv *conv, const float *packed, const 
 void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
                                   const float *residual, float *y, float *scratch) {
   const thaw_conv_desc *d = &conv->desc;
+  run r = {.conv = conv, .w = packed, .bias = packed + conv->bias_at, .residual = residual, .y = y};
+  r.w_row = thaw_round_up((size_t)d->c, THAW_ALIGN_FLOATS);
+  r.low = broadcast(d->activation == THAW_LINEAR ? -INFINITY : 0.f);
+  r.high = broadcast(d->activation == THAW_RELU6 ? 6.f : INFINITY);
+  r.plain = !residual && d->activation != THAW_SWISH;
   for (int32_t i = 0; i < n; i++) {
     const float *image = x + (size_t)i * (size_t)d->h * (size_t)d->w * (size_t)d->x_stride;
     if (d->prologue) image = map_image(conv, packed, image, scratch);
-    for (int32_t oy = 0; oy < conv->h_conv; oy++)
-      output_row(conv, packed, image, residual, ((size_t)i * (size_t)conv->h_conv + (size_t)oy) * (size_t)conv->w_conv,
-                 oy, y);
+    for (int32_t oy = 0; oy < conv->h_conv; oy++) {
+      size_t pixel = ((size_t)i * (size_t)conv->h_conv + (size_t)oy) * (size_t)conv->w_conv;
+      output_row(&r, image, pixel, oy);
+    }
   }
 }
