@@ -8,6 +8,7 @@ const cli_verb cli_verbs[] = {
     {"evaluate", "loss, metrics, per-class table and confusion of a run", cli_evaluate},
     {"predict", "outputs and classes for shards or images", cli_predict},
     {"report", "plots and a page about a run", cli_report},
+    {"export", "write a trained run as a Keras model", cli_export},
     {"bench", "measure networks and heads on this machine", cli_bench},
     {NULL, NULL, NULL},
 };

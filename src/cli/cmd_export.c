@@ -1,0 +1,82 @@
+/* thaw export: a trained run as a Keras model file. */
+#include "cli/run.h"
+#include "thaw/file.h"
+#include "thaw/memory.h"
+#include "thaw/weights.h"
+
+static const char details[] =
+    "Writes the whole network (backbone, head, architecture as JSON) into one HDF5 file that opens with\n"
+    "keras.models.load_model(FILE, compile=False). The model takes images as the backbone expects them: the attribute\n"
+    "`preprocessing` of the file says how (caffe, tf, torch, raw), `class_names` what its outputs mean.\n\n"
+    "  thaw export runs/chest-vgg16 --output chest.h5\n";
+
+typedef struct export_options {
+  const char *checkpoint, *output;
+  bool weights_only, overwrite;
+} export_options;
+
+static thaw_status parse(cli_context *cli, export_options *o) {
+  const cli_option options[] = {
+      {.name = "output",
+       .letter = 'o',
+       .kind = CLI_TEXT,
+       .target = &o->output,
+       .value = "FILE.h5",
+       .fallback = "model.h5 in the run folder",
+       .help = "the file to write"},
+      {.name = "checkpoint",
+       .kind = CLI_TEXT,
+       .target = &o->checkpoint,
+       .value = "FILE",
+       .fallback = "best.h5, else the newest",
+       .help = "checkpoint to export"},
+      {.name = "weights-only",
+       .kind = CLI_FLAG,
+       .target = &o->weights_only,
+       .help = "write weights without the architecture, for model.load_weights"},
+      {.name = "overwrite", .kind = CLI_FLAG, .target = &o->overwrite, .help = "replace a file that is there"},
+  };
+  const cli_usage usage = {.positional = "RUN",
+                           .summary = "Exports a trained run as a Keras model.",
+                           .details = details,
+                           .min = 1,
+                           .max = 1,
+                           .options = options,
+                           .count = sizeof options / sizeof *options};
+  return cli_parse(cli, &usage);
+}
+
+static thaw_status write_model(const cli_run *run, const char *path, const export_options *o) {
+  const thaw_session *s = run->session;
+  if (thaw_file_exists(path) && !o->overwrite)
+    return thaw_fail(THAW_ERR_USAGE, "%s is there already; give another --output, or --overwrite", path);
+  if (o->weights_only) return thaw_weights_save(s->graph, path, true);
+  const thaw_export_options options = {.name = run->job->name,
+                                       .preprocessing = thaw_preprocessing_names[s->input.preprocessing],
+                                       .classes = &s->classes};
+  return thaw_weights_export(s->graph, path, &options);
+}
+
+static thaw_status export_run(cli_context *cli, const cli_run *run, const export_options *o) {
+  char number[32], *path = o->output ? thaw_copy_text(o->output) : thaw_path_join(run->folder, "model.h5");
+  thaw_status status = path ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK && cli_is_root(cli)) status = write_model(run, path, o);
+  status = cli_share_status(cli, status);
+  if (status == THAW_OK)
+    thaw_info(cli->log, "wrote %s: %s parameters, from %s", path,
+              thaw_format_count(thaw_graph_param_count(run->session->graph, false), number), run->checkpoint);
+  thaw_free(path);
+  return status;
+}
+
+thaw_status cli_export(cli_context *cli) {
+  export_options o = {0};
+  THAW_TRY(parse(cli, &o));
+  if (cli->done) return THAW_OK;
+  const thaw_session_options options = {0};
+  cli_run run;
+  THAW_TRY(cli_run_open(cli, cli->argument[0], o.checkpoint, &options, &run));
+  thaw_status status = export_run(cli, &run, &o);
+  cli_run_close(&run);
+  return status;
+}
