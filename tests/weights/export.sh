@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# export.sh THAW SOURCE: a small run, exported: the same file from any number of ranks, nothing overwritten; and, where
+# the interpreter THAW_KERAS_PYTHON has Keras, the predictions of `thaw evaluate` again from the images on.
+# shellcheck source=../cli/support.sh
+. "$2/tests/cli/support.sh" "$1" "$2"
+cd "$work"
+make_data=$(dirname "$thaw")/../../tests/train/make_data
+"$make_data" train 60 5 32 2 1 && "$make_data" validation 20 5 32 2 2
+
+# write_job NAME BACKBONE_OPTION
+write_job() {
+  cat >"$1.yaml" <<YAML
+name: $1
+seed: 7
+output: $1
+backbone: {architecture: vgg16, input: [32, 32, 3], cut: block3_pool$2}
+head:
+  - {layer: global_average_pooling}
+  - {layer: batch_normalization}
+  - {layer: dense, units: 24, activation: relu, kernel_l2: 0.001}
+  - {layer: dropout, rate: 0.25}
+  - {layer: dense, units: 5, activation: softmax}
+data: {train: train/catalog.yaml, validation: validation/catalog.yaml}
+training:
+  loss: categorical_crossentropy
+  batch_size: 20
+  phases:
+    - {epochs: 4, optimizer: {name: adam, learning_rate: 1.0e-2}}
+    - {epochs: 1, unfreeze: block3, optimizer: {name: adam, learning_rate: 1.0e-5}}
+YAML
+}
+
+expect_done() {
+  [ "$code" = 0 ] || complain "thaw $*: exit code $code: $(cat err)"
+}
+
+# The backbone of an untrained run serves as the weight file of the next.
+write_job untrained ''
+run 1 train untrained.yaml
+run 1 export untrained --weights-only --output weights.h5
+expect_done export untrained
+run 1 inspect weights.h5
+grep -q 'architecture: VGG16 up to block3_conv3, 7 of 13 layers, with a top of 2 dense layers' out || complain "inspect: $(head -2 out)"
+
+write_job run ', weights: weights.h5'
+run 1 train run.yaml
+expect_done train
+run 1 evaluate run
+expect_done evaluate
+run 1 export run
+expect_done export run
+run 3 export run --output again.h5
+cmp -s run/model.h5 again.h5 || complain "export on 3 ranks writes another file"
+before=$(sha256sum <run/model.h5)
+fails 2 'run/model.h5 is there already' export run
+[ "$before" = "$(sha256sum <run/model.h5)" ] || complain "export has overwritten a file"
+fails 1 'missing/model.h5' export run --output missing/model.h5
+fails 3 'nothing is not a run folder' export nothing
+run 1 export run --overwrite
+expect_done export --overwrite
+
+if [ -n "${THAW_KERAS_PYTHON:-}" ]; then
+  unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+  "$THAW_KERAS_PYTHON" "$source_folder/tests/weights/keras_predict.py" run/model.h5 run/predictions.h5 validation/*.h5 ||
+    complain "Keras predicts something else"
+fi
+finish
