@@ -39,6 +39,13 @@ static thaw_status compare_keys(const train_folder *folder, const char *path, bo
   return THAW_OK;
 }
 
+static bool holds_checkpoint(const char *path) {
+  thaw_strings names = {0};
+  bool found = train_checkpoint_list(path, &names) != THAW_OK || names.count > 0;
+  thaw_strings_clear(&names);
+  return found;
+}
+
 static thaw_status check_earlier_run(train_folder *folder, const thaw_train_options *options, const char *key_path) {
   bool same = true;
   char there[128] = "", here[128] = "";
@@ -50,7 +57,7 @@ static thaw_status check_earlier_run(train_folder *folder, const thaw_train_opti
                      "%s: holds the run of another job ('%s' there, '%s' here): give this job another name or output, "
                      "or --overwrite to lose the earlier run",
                      folder->path, there, here);
-  if (options->resume) return THAW_OK;
+  if (options->resume || !holds_checkpoint(folder->path)) return THAW_OK; /* without one there is nothing to lose */
   return thaw_fail(THAW_ERR_USAGE,
                    "%s: holds an earlier run of this job: --resume goes on with it, --overwrite starts "
                    "anew and loses it",

@@ -44,8 +44,10 @@ static thaw_status mark_live(thaw_session *s, int32_t phase) {
 }
 
 thaw_status train_phases_check(thaw_session *s) {
-  for (int32_t p = 0; p < s->job->training.phase_count; p++) THAW_TRY(mark_live(s, p));
-  return THAW_OK;
+  for (int32_t p = s->job->training.phase_count - 1; p >= 0; p--) THAW_TRY(mark_live(s, p));
+  /* The first phase is marked now; later ones have at least as many live layers. */
+  if (thaw_graph_param_count(s->graph, true) > 0) return THAW_OK;
+  return thaw_fail(THAW_ERR_USAGE, "%s: nothing to train: the head has no layer with parameters", s->job->path);
 }
 
 /* Names of the cut's layers, "block5_pool" or "a+b". */

@@ -40,8 +40,6 @@ static void begin_phase(trainer *t) {
 
 /* [local] */
 static thaw_status make_step(trainer *t) {
-  if (thaw_live_tensors(t->session->live) == 0)
-    return thaw_fail(THAW_ERR_USAGE, "%s: nothing to train: the head has no layer with parameters", t->job->path);
   THAW_TRY(train_state_add_live(&t->state, t->session->graph));
   THAW_TRY(train_state_fit_slots(&t->state, &phase_config(t)->optimizer));
   return train_step_create(&t->step, t->session, t->comm, &t->state);
