@@ -85,6 +85,12 @@ thaw_status cli_share_status(cli_context *cli, thaw_status status) THAW_CHECKED;
 thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, char **text_out,
                             size_t *size_out) THAW_CHECKED;
 
+/* [collective] Reads and checks a job file: rank 0 reads it, every rank parses the same bytes. THAW_ERR_DATA when the
+ * file cannot be read, THAW_ERR_USAGE when it is no valid job. */
+thaw_status cli_read_job(cli_context *cli, const char *path, thaw_job **out) THAW_CHECKED;
+/* [local] "thaw help job". */
+thaw_status cli_help_job(cli_context *cli) THAW_CHECKED;
+
 /* [collective] One per verb, in cmd_<verb>.c. */
 thaw_status cli_import(cli_context *cli);
 thaw_status cli_train(cli_context *cli);

@@ -5,11 +5,16 @@
 static const char details[] =
     "Trains the job's head (and, in later phases, thawed blocks) on all ranks of the job and writes checkpoints,\n"
     "metrics.csv, log.jsonl and summary.txt to the run folder (output: in the job file).\n"
-    "SIGTERM, SIGUSR1 and SIGUSR2 stop at the next step, after a checkpoint, with exit code 75; so does the end of "
-    "the\n"
-    "Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n\n"
+    "SIGTERM, SIGUSR1 and SIGUSR2 stop at the next step, after a checkpoint, with exit code 75; so does the end of\n"
+    "the Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n\n"
     "  thaw train job.yaml\n"
     "  mpirun -n 4 thaw train job.yaml --resume\n";
+
+/* A job file that cannot be read is an error of the command line. */
+static thaw_status load_job(cli_context *cli, const char *path, thaw_job **out) {
+  thaw_status status = cli_read_job(cli, path, out);
+  return status == THAW_ERR_DATA ? thaw_fail(THAW_ERR_USAGE, "%s", thaw_message()) : status;
+}
 
 static void show_result(const cli_context *cli, const thaw_train_result *result) {
   cli_print(cli, "steps %lld\n", (long long)result->steps);
@@ -49,7 +54,7 @@ thaw_status cli_train(cli_context *cli) {
        .fallback = "the best of this CPU"},
   };
   const cli_usage usage = {.positional = "JOB",
-                           .summary = "train new layers on a frozen network",
+                           .summary = "Trains the new layers of a job, and thawed blocks, on top of a frozen network.",
                            .details = details,
                            .min = 1,
                            .max = 1,
@@ -58,7 +63,7 @@ thaw_status cli_train(cli_context *cli) {
   THAW_TRY(cli_parse(cli, &usage));
   if (cli->done) return THAW_OK;
   thaw_job *job = NULL;
-  THAW_TRY(cli_read_job(cli, cli->argument[0], &job));
+  THAW_TRY(load_job(cli, cli->argument[0], &job));
   if (output && !(job->output = thaw_arena_text(job->arena, output))) return THAW_ERR_MEMORY;
   if (minutes > 0) job->training.max_minutes = minutes;
   thaw_train_result result = {0};

@@ -1,9 +1,6 @@
 /* The command: dispatch to one file per verb, one error line, the exit code. */
 #include "cli/cli.h"
-#include "thaw/layer.h"
-#include "thaw/loss.h"
 #include "thaw/memory.h"
-#include "thaw/optim.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -21,17 +18,6 @@ static void print_help(const cli_context *cli) {
   cli_print(cli, "\n'thaw VERB --help' shows the options of a verb, 'thaw --version' the version.\n\n"
                  "exit codes: 0 done, 1 the run failed, 2 usage or job file, 3 data or weights, 4 internal error,\n"
                  "            75 stopped by a signal after a checkpoint (run again with --resume)\n");
-}
-
-/* Every key of the job file, from the same tables that check it. */
-static thaw_status print_job_help(const cli_context *cli) {
-  const thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas()};
-  thaw_text text = {0};
-  thaw_job_help(&schemas, &text);
-  thaw_status status = text.failed ? THAW_ERR_MEMORY : THAW_OK;
-  if (status == THAW_OK) cli_print_text(cli, &text);
-  thaw_text_clear(&text);
-  return status;
 }
 
 static const cli_verb *find_verb(const char *name) {
@@ -75,7 +61,7 @@ static thaw_status dispatch(cli_context *cli, int argc, char **argv) {
   else if (wants_help && argc > 3)
     return thaw_fail(THAW_ERR_USAGE, "unexpected argument '%s'; it is 'thaw help VERB'", argv[3]);
   else if (wants_help && !strcmp(argv[2], "job"))
-    return print_job_help(cli);
+    return cli_help_job(cli);
   else if (wants_help)
     return run_verb(cli, argv[2], 1, help);
   else if (word[0] == '-')

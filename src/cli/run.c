@@ -1,19 +1,6 @@
 #include "cli/run.h"
 #include "thaw/memory.h"
 
-enum { JOB_LIMIT = 16 << 20 }; /* bytes: far above any job file written by hand */
-
-thaw_status cli_read_job(cli_context *cli, const char *path, thaw_job **out) {
-  const thaw_job_schemas schemas = {
-      .layers = thaw_layer_head_schemas(), .losses = thaw_loss_schemas(), .optimizers = thaw_optim_schemas()};
-  char *text;
-  size_t size;
-  THAW_TRY(cli_read_shared(cli, path, JOB_LIMIT, &text, &size));
-  thaw_status status = thaw_job_parse(path, text, size, &schemas, out);
-  thaw_free(text);
-  return status;
-}
-
 static thaw_status open_session(cli_context *cli, const char *checkpoint, const thaw_session_options *options,
                                 cli_run *run) {
   char *path = thaw_path_join(run->folder, "job.yaml");

@@ -12,9 +12,6 @@ typedef struct cli_run {
   thaw_session *session;
 } cli_run;
 
-/* [collective] Reads and checks a job file: rank 0 reads it, every rank parses the same bytes. */
-thaw_status cli_read_job(cli_context *cli, const char *path, thaw_job **out) THAW_CHECKED;
-
 /* [collective] Opens RUN/job.yaml, builds its session and loads `checkpoint` (NULL: best.h5, else the newest). */
 thaw_status cli_run_open(cli_context *cli, const char *folder, const char *checkpoint,
                          const thaw_session_options *options, cli_run *out) THAW_CHECKED;
