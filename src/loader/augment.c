@@ -88,11 +88,19 @@ static int32_t edge(int64_t i, int32_t n, int32_t fill_mode) {
   return (int32_t)(r < n ? r : period - 1 - r);
 }
 
-/* One output pixel from the four around (x, y). */
-static void sample_pixel(const float *image, int32_t h, int32_t w, int32_t c, double x, double y, int32_t fill_mode,
-                         float *out) {
+/* Bilinear mean of four pixels of c channels; the only arithmetic of sampling. */
+static inline void blend(const float *const corner[4], float fx, float fy, int32_t c, float *out) {
+  for (int32_t k = 0; k < c; k++) {
+    float upper = corner[0][k] + fx * (corner[1][k] - corner[0][k]);
+    float lower = corner[2][k] + fx * (corner[3][k] - corner[2][k]);
+    out[k] = upper + fy * (lower - upper);
+  }
+}
+
+/* One output pixel from the four around (x, y), which may lie outside. black [c]: the constant outside. */
+static void sample_edge(const float *image, int32_t h, int32_t w, int32_t c, double x, double y, int32_t fill_mode,
+                        const float *black, float *out) {
   double left = floor(x), top = floor(y);
-  float fx = (float)(x - left), fy = (float)(y - top);
   int32_t column[2], row[2];
   for (int i = 0; i < 2; i++) {
     column[i] = edge((int64_t)left + i, w, fill_mode);
@@ -101,25 +109,37 @@ static void sample_pixel(const float *image, int32_t h, int32_t w, int32_t c, do
   const float *corner[4];
   for (int i = 0; i < 4; i++) {
     int32_t r = row[i / 2], q = column[i % 2];
-    corner[i] = r < 0 || q < 0 ? NULL : image + ((size_t)r * (size_t)w + (size_t)q) * (size_t)c;
+    corner[i] = r < 0 || q < 0 ? black : image + ((size_t)r * (size_t)w + (size_t)q) * (size_t)c;
   }
-  for (int32_t k = 0; k < c; k++) {
-    float v[4];
-    for (int i = 0; i < 4; i++) v[i] = corner[i] ? corner[i][k] : 0;
-    float upper = v[0] + fx * (v[1] - v[0]), lower = v[2] + fx * (v[3] - v[2]);
-    out[k] = upper + fy * (lower - upper);
-  }
+  blend(corner, (float)(x - left), (float)(y - top), c, out);
+}
+
+/* The same where all four pixels are inside: 0 <= x < w - 1, 0 <= y < h - 1. */
+static inline void sample_inside(const float *image, int32_t w, int32_t c, double x, double y, float *out) {
+  int32_t left = (int32_t)x, top = (int32_t)y;
+  const float *pixel = image + ((size_t)top * (size_t)w + (size_t)left) * (size_t)c,
+              *below = pixel + (size_t)w * (size_t)c;
+  const float *const corner[4] = {pixel, pixel + c, below, below + c};
+  float fx = (float)(x - left), fy = (float)(y - top);
+  if (c == 3)
+    blend(corner, fx, fy, 3, out);
+  else
+    blend(corner, fx, fy, c, out);
 }
 
 void thaw_augment_move(const double map[6], int32_t fill_mode, const float *x, int32_t h, int32_t w, int32_t c,
                        float *out) {
+  static const float black[THAW_AUGMENT_CHANNELS] = {0};
   double center_x = (w - 1) / 2.0, center_y = (h - 1) / 2.0;
   for (int32_t row = 0; row < h; row++)
-    for (int32_t column = 0; column < w; column++) {
+    for (int32_t column = 0; column < w; column++, out += c) {
       double dx = column - center_x, dy = row - center_y;
       double from_x = map[0] * dx + map[1] * dy + map[2] + center_x;
       double from_y = map[3] * dx + map[4] * dy + map[5] + center_y;
-      sample_pixel(x, h, w, c, from_x, from_y, fill_mode, out + ((size_t)row * (size_t)w + (size_t)column) * (size_t)c);
+      if (from_x >= 0 && from_y >= 0 && from_x < w - 1 && from_y < h - 1)
+        sample_inside(x, w, c, from_x, from_y, out);
+      else
+        sample_edge(x, h, w, c, from_x, from_y, fill_mode, black, out);
     }
 }
 
@@ -140,11 +160,12 @@ static void change_contrast(float factor, float *x, size_t pixels, int32_t c) {
   }
 }
 
-/* Two standard normal numbers by Box and Muller's method. */
+/* Two standard normal numbers by Box and Muller's method, in float32. */
 static void normal_pair(const uint32_t word[2], float out[2]) {
-  double radius = sqrt(-2 * log((word[0] + 0.5) * 0x1p-32)), angle = 2 * M_PI * (word[1] * 0x1p-32);
-  out[0] = (float)(radius * cos(angle));
-  out[1] = (float)(radius * sin(angle));
+  float radius = sqrtf(-2 * logf(((float)word[0] + 0.5f) * 0x1p-32f));
+  float angle = (float)(2 * M_PI) * ((float)(word[1] >> 8) * 0x1p-24f);
+  out[0] = radius * cosf(angle);
+  out[1] = radius * sinf(angle);
 }
 
 static void add_noise(double deviation, const thaw_draw *position, float *x, size_t count) {

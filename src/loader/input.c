@@ -30,6 +30,9 @@ thaw_status thaw_input_check(const thaw_input *input, const thaw_dataset_info *d
                      data->value_max, most);
   if (data->h < 1 || data->w < 1)
     return thaw_fail(THAW_ERR_DATA, "%s: images are %dx%dx%d", path, data->h, data->w, data->c);
+  if (input->augment.enabled && input->c > THAW_AUGMENT_CHANNELS)
+    return thaw_fail(THAW_ERR_USAGE, "data.augment: images of %d channels, at most %d are augmented", input->c,
+                     THAW_AUGMENT_CHANNELS);
   return check_shape(input, data, path);
 }
 

@@ -7,6 +7,8 @@
 /* Values of one pixel channel lie in 0 .. THAW_PIXEL_MAX from scaling to preprocessing. */
 #define THAW_PIXEL_MAX 255.0f
 
+enum { THAW_AUGMENT_CHANNELS = 64 }; /* most channels of an augmented image */
+
 /* The random choices for one (seed, view, sample). A point (x, y) of the result, from the image's centre, is taken from
  * (map[0] x + map[1] y + map[2], map[3] x + map[4] y + map[5]), from the centre, of the image. */
 typedef struct thaw_augment_draw {
