@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,12 +30,23 @@ double thaw_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* mpirun gives its ranks a pseudo-terminal even when its own output goes to a file; on the node of mpirun, its output
+ * is what counts. */
+static bool is_terminal(FILE *stream) {
+  if (isatty(fileno(stream)) != 1) return false;
+  if (!getenv("OMPI_COMM_WORLD_SIZE")) return true;
+  char link[64], target[64] = {0};
+  snprintf(link, sizeof link, "/proc/%ld/fd/%d", (long)getppid(), fileno(stream));
+  ssize_t length = readlink(link, target, sizeof target - 1);
+  return length > 0 && (strncmp(target, "/dev/pts/", 9) == 0 || strncmp(target, "/dev/tty", 8) == 0);
+}
+
 thaw_status thaw_log_create(FILE *stream, thaw_level level, thaw_log **out) {
   thaw_log *log = thaw_new(1, sizeof *log);
   if (!log) return THAW_ERR_MEMORY;
   log->stream = stream;
   log->level = level;
-  log->terminal = isatty(fileno(stream)) == 1;
+  log->terminal = is_terminal(stream);
   *out = log;
   return THAW_OK;
 }

@@ -115,6 +115,7 @@ static thaw_status announce_block(filler *w, int32_t block) {
 static thaw_status compute_share(filler *w, int64_t begin, int64_t end, int64_t *made_out) {
   thaw_features *f = w->features;
   int64_t total = 0, mine = 0, done = 0;
+  double stalled = f->stats.stall_seconds;
   for (int64_t i = 0; i < w->count; i++) {
     int64_t rows = thaw_block_count(f, (int32_t)w->missing[i]);
     total += rows;
@@ -134,8 +135,10 @@ static thaw_status compute_share(filler *w, int64_t begin, int64_t end, int64_t 
     /* The ranks' shares are equal: rank 0 draws for everybody. */
     thaw_progress_update(w->log, (int64_t)((double)done / (double)mine * (double)total), NULL);
   }
-  thaw_progress_end(w->log, NULL);
   thaw_feature_stop_reading(f);
+  char note[64];
+  snprintf(note, sizeof note, "waited %.2f s for images", f->stats.stall_seconds - stalled);
+  thaw_progress_end(w->log, note);
   return status;
 }
 
