@@ -64,6 +64,11 @@ thaw_status thaw_session_load(thaw_session *session, thaw_comm *comm, const char
 /* [local] The checkpoint that stands for a finished run: best.h5 if there, else the newest step-*.h5; thaw_free it.
  * THAW_ERR_DATA when there is none. */
 thaw_status thaw_run_checkpoint(const char *run_folder, char **path_out) THAW_CHECKED;
+/* [local] Whether `path` is a checkpoint, and a run folder; what they hold, as a table. */
+bool thaw_checkpoint_recognize(const char *path);
+bool thaw_run_recognize(const char *folder);
+thaw_status thaw_checkpoint_describe(const char *path, thaw_text *out) THAW_CHECKED;
+thaw_status thaw_run_describe(const char *folder, thaw_text *out) THAW_CHECKED;
 
 typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */

@@ -2,18 +2,22 @@
 #include "cli/cli.h"
 #include "cli/inspect.h"
 #include "thaw/file.h"
+#include "thaw/train.h"
 #include "thaw/weights.h"
 
 #include <string.h>
 
-static const char details[] = "FILE is a catalogue (catalog.yaml, or a folder with one), an HDF5 file of images,\n"
-                              "a Keras weight or model file, or the folder of a feature cache.\n\n"
-                              "examples:\n"
-                              "  thaw inspect shards/train/catalog.yaml --sheet train.png\n"
-                              "  thaw inspect shards/train/train-00000.h5\n"
-                              "  thaw inspect vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5\n"
-                              "  thaw inspect cache runs/cache\n"
-                              "  thaw inspect --augment job.yaml --sheet augmented.png\n";
+static const char details[] =
+    "FILE is a catalogue (catalog.yaml, or a folder with one), an HDF5 file of images,\n"
+    "a Keras weight or model file, a checkpoint, a run folder, or the folder of a feature cache.\n\n"
+    "examples:\n"
+    "  thaw inspect shards/train/catalog.yaml --sheet train.png\n"
+    "  thaw inspect shards/train/train-00000.h5\n"
+    "  thaw inspect vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5\n"
+    "  thaw inspect runs/flowers\n"
+    "  thaw inspect runs/flowers/best.h5\n"
+    "  thaw inspect cache runs/cache\n"
+    "  thaw inspect --augment job.yaml --sheet augmented.png\n";
 
 thaw_status cli_inspect(cli_context *cli) {
   cli_inspect_options inspect = {.digest = true};
@@ -50,8 +54,11 @@ thaw_status cli_inspect(cli_context *cli) {
   if (named) return cli_inspect_cache(cli, path);
   if (!thaw_file_exists(path)) return thaw_fail(THAW_ERR_DATA, "%s: no such file", path);
   if (inspect.augment) return cli_inspect_augment(cli, path, inspect.sheet);
+  if (thaw_run_recognize(path) || thaw_checkpoint_recognize(path)) return cli_inspect_run(cli, path);
   if (cli_is_cache(path)) return cli_inspect_cache(cli, path);
   if (cli_is_data(path)) return cli_inspect_data(cli, path, &inspect);
   if (thaw_weights_recognize(path)) return cli_inspect_weights(cli, path);
-  return thaw_fail(THAW_ERR_DATA, "%s: neither a catalogue, nor an HDF5 file of images, nor a Keras weight file", path);
+  return thaw_fail(
+      THAW_ERR_DATA,
+      "%s: neither a catalogue, nor an HDF5 file of images, nor a Keras weight file, nor a checkpoint or run", path);
 }

@@ -18,6 +18,9 @@ thaw_status cli_inspect_data(cli_context *cli, const char *path, const cli_inspe
 /* [collective] Layers, shapes, digests and architecture of a weight or model file (thaw_weights_recognize). */
 thaw_status cli_inspect_weights(cli_context *cli, const char *path) THAW_CHECKED;
 
+/* [collective] The table of a checkpoint or a run folder. */
+thaw_status cli_inspect_run(cli_context *cli, const char *path) THAW_CHECKED;
+
 /* [local] A folder with entries of a feature cache. */
 bool cli_is_cache(const char *path);
 /* [collective] One line per entry: what it holds, its size, when it was last used. */
