@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # jobs/bench-peers.sh [options]: thaw and its peers on the same core, one after the other, in one table of ratios.
 #
-#   --networks A,B,...  default vgg16,resnet50,mobilenet_v2,densenet121
+#   --networks A,B,...  default vgg16,resnet50,mobilenetv2,densenet121
 #   --peers A,B,...     default torch,keras,onnxruntime,openvino
 #   --seconds S         time per measurement (default 6)
 #   --core N            the core that everything is pinned to (default 0)
@@ -13,7 +13,7 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(dirname "$here")
-networks=vgg16,resnet50,mobilenet_v2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output=''
+networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output=''
 while [ $# -gt 0 ]; do
   case $1 in
   --networks) networks=$2 && shift ;;

@@ -22,8 +22,9 @@ typedef struct thaw_architecture {
   /* Adds the backbone's layers after node 0; *last_out is its output. */
   thaw_status (*build)(thaw_graph *graph, int32_t *last_out);
 } thaw_architecture;
-extern const thaw_architecture *const thaw_architectures[];        /* NULL-terminated */
-const thaw_architecture *thaw_architecture_find(const char *name); /* NULL when unknown */
+extern const thaw_architecture *const thaw_architectures[]; /* NULL-terminated */
+/* NULL when unknown; "MobileNetV2" and "mobilenet_v2" are found, too. */
+const thaw_architecture *thaw_architecture_find(const char *name);
 /* THAW_ERR_USAGE with the nearest name when unknown, or when the input is too small. cut NULL: the whole backbone. */
 thaw_status thaw_zoo_build(const char *name, thaw_shape input, const char *cut, thaw_graph **out,
                            int32_t *last_out) THAW_CHECKED;

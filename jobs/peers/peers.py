@@ -43,7 +43,7 @@ def torch_network(network):
 
     if network == "vgg16":
         return torch.nn.Sequential(torchvision.models.vgg16(weights=None).features, torch.nn.AdaptiveAvgPool2d(1))
-    name = {"mobilenet_v2": "mobilenet_v2"}.get(network, network)
+    name = {"mobilenetv2": "mobilenet_v2"}.get(network, network)
     model = getattr(torchvision.models, name)(weights=None)
     setattr(model, "fc" if hasattr(model, "fc") else "classifier", torch.nn.Identity())
     return model
@@ -138,7 +138,7 @@ def keras_setup():
 
 
 def keras_network(keras, network):
-    names = {"vgg16": "VGG16", "resnet50": "ResNet50", "mobilenet_v2": "MobileNetV2", "densenet121": "DenseNet121"}
+    names = {"vgg16": "VGG16", "resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "densenet121": "DenseNet121"}
     make = getattr(keras.applications, names[network])
     return make(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3), pooling="avg")
 

@@ -3,6 +3,7 @@
 
 #include "thaw/memory.h"
 
+#include <ctype.h>
 #include <string.h>
 
 const char *const thaw_preprocessing_names[] = {"raw", "caffe", "tf", "torch", NULL};
@@ -10,9 +11,19 @@ const char *const thaw_preprocessing_names[] = {"raw", "caffe", "tf", "torch", N
 const thaw_architecture *const thaw_architectures[] = {&thaw_vgg16,       &thaw_vgg19,       &thaw_resnet50,
                                                        &thaw_mobilenetv2, &thaw_densenet121, NULL};
 
+/* Keras writes MobileNetV2, mobilenet_v2 and mobilenetv2 in different places: case and underscores do not count. */
+static bool same_name(const char *plain, const char *name) {
+  for (; *name; name++) {
+    if (*name == '_') continue;
+    if (tolower((unsigned char)*name) != *plain) return false;
+    plain++;
+  }
+  return *plain == 0;
+}
+
 const thaw_architecture *thaw_architecture_find(const char *name) {
   for (int32_t i = 0; thaw_architectures[i]; i++)
-    if (strcmp(thaw_architectures[i]->name, name) == 0) return thaw_architectures[i];
+    if (same_name(thaw_architectures[i]->name, name)) return thaw_architectures[i];
   return NULL;
 }
 

@@ -54,6 +54,14 @@ static double convolution_gmac(const thaw_graph *graph) {
   return flops / 2e9;
 }
 
+static void test_spellings(void **state) {
+  (void)state;
+  const char *spelling[] = {"mobilenetv2", "mobilenet_v2", "MobileNetV2"};
+  for (size_t i = 0; i < 3; i++) assert_string_equal(thaw_architecture_find(spelling[i])->title, "MobileNetV2");
+  const char *wrong[] = {"mobilenetv", "mobilenetv22", "", "vgg"};
+  for (size_t i = 0; i < 4; i++) assert_null(thaw_architecture_find(wrong[i]));
+}
+
 static void test_architectures(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
@@ -109,6 +117,7 @@ static void test_errors(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_architectures),
+      cmocka_unit_test(test_spellings),
       cmocka_unit_test(test_cut),
       cmocka_unit_test(test_errors),
   };
