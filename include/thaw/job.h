@@ -144,7 +144,7 @@ struct thaw_yaml {
   thaw_yaml *child, *next;
   int32_t count; /* children */
 };
-/* Limits: depth 32, 1,000,000 nodes, duplicate keys, aliases and tags refused. `name` is for messages. */
+/* Limits: depth 32, 2,000,000 nodes, duplicate keys, aliases and tags refused. `name` is for messages. */
 thaw_status thaw_yaml_parse(const char *name, const char *text, size_t size, thaw_arena *arena,
                             thaw_yaml **out) THAW_CHECKED;
 const thaw_yaml *thaw_yaml_get(const thaw_yaml *map, const char *key); /* NULL when absent */

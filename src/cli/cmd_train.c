@@ -1,10 +1,11 @@
 /* thaw train JOB */
 #include "cli/run.h"
 #include "thaw/memory.h"
+#include "thaw/report.h"
 
 static const char details[] =
     "Trains the job's head (and, in later phases, thawed blocks) on all ranks of the job and writes checkpoints,\n"
-    "metrics.csv, log.jsonl and summary.txt to the run folder (output: in the job file).\n"
+    "metrics.csv, log.jsonl, summary.txt and report.html to the run folder (output: in the job file).\n"
     "SIGTERM, SIGUSR1 and SIGUSR2 stop at the next step, after a checkpoint, with exit code 75; so does the end of\n"
     "the Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n\n"
     "  thaw train job.yaml\n"
@@ -19,6 +20,15 @@ static thaw_status load_job(cli_context *cli, const char *path, thaw_job **out) 
 static void show_result(const cli_context *cli, const thaw_train_result *result) {
   cli_print(cli, "steps %lld\n", (long long)result->steps);
   cli_print(cli, "parameters sha256 %s\n", result->parameters_digest);
+}
+
+/* A picture that cannot be drawn does not make a run a failure. */
+static void draw(const cli_context *cli, const char *folder) {
+  if (!cli_is_root(cli)) return;
+  if (thaw_report_html(folder) == THAW_OK)
+    thaw_info(cli->log, "wrote %s/report.html and learning_curve.png", folder);
+  else
+    thaw_warn(cli->log, "%s", thaw_message());
 }
 
 thaw_status cli_train(cli_context *cli) {
@@ -64,11 +74,17 @@ thaw_status cli_train(cli_context *cli) {
   if (cli->done) return THAW_OK;
   thaw_job *job = NULL;
   THAW_TRY(load_job(cli, cli->argument[0], &job));
-  if (output && !(job->output = thaw_arena_text(job->arena, output))) return THAW_ERR_MEMORY;
+  if (output && !(job->output = thaw_arena_text(job->arena, output))) {
+    thaw_job_destroy(job);
+    return THAW_ERR_MEMORY;
+  }
   if (minutes > 0) job->training.max_minutes = minutes;
   thaw_train_result result = {0};
   thaw_status status = thaw_train(cli->comm, job, &options, cli->log, &result);
-  if (status == THAW_OK) show_result(cli, &result);
+  if (status == THAW_OK) {
+    show_result(cli, &result);
+    draw(cli, job->output);
+  }
   thaw_job_destroy(job);
   return status;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { MAX_DEPTH = 32, MAX_NODES = 1000000 };
+enum { MAX_DEPTH = 32, MAX_NODES = 2000000 };
 
 typedef struct builder {
   config_source source;

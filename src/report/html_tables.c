@@ -41,17 +41,24 @@ static void add_row(thaw_text *out, const char *name, const char *value) {
   thaw_text_add(out, "</td></tr>\n");
 }
 
+/* Numbers with many decimals are rounded for the eye; texts and whole numbers (digests, counts) are not. */
+static void add_value(thaw_text *out, const thaw_yaml *scalar) {
+  double value;
+  if (!scalar->quoted && strchr(scalar->value, '.') && thaw_parse_double(scalar->value, &value) == THAW_OK)
+    thaw_text_add(out, "%.6g", value);
+  else
+    thaw_text_add(out, "%s", scalar->value);
+}
+
 /* Lists of scalars are one row; the depth is bounded by the reader. */
 static void add_node(thaw_text *out, const thaw_yaml *node, const char *place) {
-  if (node->kind == THAW_YAML_SCALAR) {
-    add_row(out, place, node->value);
-    return;
-  }
   thaw_text items = {0};
+  if (node->kind == THAW_YAML_SCALAR) add_value(&items, node);
   for (const thaw_yaml *child = node->child; child; child = child->next) {
     char inner[PATH_SIZE];
     if (node->kind == THAW_YAML_LIST && child->kind == THAW_YAML_SCALAR) {
-      thaw_text_add(&items, "%s%s", items.length ? ", " : "", child->value);
+      if (items.length) thaw_text_add(&items, ", ");
+      add_value(&items, child);
       continue;
     }
     snprintf(inner, sizeof inner, "%s%s%s", place, *place && child->key ? "." : "", child->key ? child->key : "");
