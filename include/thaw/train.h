@@ -42,6 +42,7 @@ typedef struct thaw_session_options {
   const char *catalog;          /* opened as `test` in place of the job's; NULL: the job's */
   bool labels_needed;           /* data without fitting labels is an error */
   const char *isa;              /* "avx2", "avx512"; NULL: best */
+  bool dry;                     /* weights are not read: for thaw_session_estimate */
 } thaw_session_options;
 
 /* [collective] Builds the network, reads weights, opens data and checks that all fit together; ranks agree that job,
@@ -56,6 +57,25 @@ void thaw_session_destroy(thaw_session *session);
 /* [collective] Evaluates `data` (one of the session's) with its labels, if it has any. */
 thaw_status thaw_session_evaluate(thaw_session *session, thaw_comm *comm, thaw_session_data *data, const char *title,
                                   bool keep_predictions, thaw_log *log, thaw_evaluation *out) THAW_CHECKED;
+
+/* What a phase costs. Bytes are those of one rank unless said otherwise. */
+typedef struct thaw_estimate {
+  int64_t trainable;       /* live trainable parameters */
+  size_t cut_floats;       /* cached per sample and view */
+  size_t packed_bytes;     /* the constant part's packed weights, once per node */
+  size_t parameter_bytes;  /* all parameters as read */
+  size_t activation_bytes; /* of the constant part, and the least that any plan needs */
+  size_t lower_bound_bytes;
+  size_t live_bytes;        /* activations and gradients of the live part */
+  size_t optimizer_bytes;   /* slots */
+  size_t reduced_bytes;     /* sent by one rank into the reduction of one step */
+  double frozen_flops;      /* per image, textbook count */
+  double live_flops;        /* forward, per image; a training step costs about three times that */
+  int32_t images_in_flight; /* for which activation_bytes holds */
+} thaw_estimate;
+/* [local] Nothing is packed, read or computed; the session is in no phase afterwards, its layers marked as in `phase`.
+ */
+thaw_status thaw_session_estimate(thaw_session *session, int32_t phase, thaw_estimate *out) THAW_CHECKED;
 
 /* [collective] Parameters and phase of a checkpoint: enters its phase and copies its live parameters and moving
  * statistics into the session. THAW_ERR_DATA when the checkpoint belongs to another network or other weights. */

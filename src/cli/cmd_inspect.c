@@ -9,15 +9,22 @@
 
 static const char details[] =
     "FILE is a catalogue (catalog.yaml, or a folder with one), an HDF5 file of images,\n"
-    "a Keras weight or model file, a checkpoint, a run folder, or the folder of a feature cache.\n\n"
+    "a Keras weight or model file, a checkpoint, a run folder, the folder of a feature cache, or\n"
+    "a job: its model summary and a dry-run estimate of memory, arithmetic and bytes reduced.\n\n"
     "examples:\n"
     "  thaw inspect shards/train/catalog.yaml --sheet train.png\n"
     "  thaw inspect shards/train/train-00000.h5\n"
+    "  thaw inspect job.yaml\n"
     "  thaw inspect vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5\n"
     "  thaw inspect runs/flowers\n"
     "  thaw inspect runs/flowers/best.h5\n"
     "  thaw inspect cache runs/cache\n"
     "  thaw inspect --augment job.yaml --sheet augmented.png\n";
+
+static bool is_yaml(const char *path) {
+  const char *dot = strrchr(thaw_path_name(path), '.');
+  return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
 
 thaw_status cli_inspect(cli_context *cli) {
   cli_inspect_options inspect = {.digest = true};
@@ -58,7 +65,9 @@ thaw_status cli_inspect(cli_context *cli) {
   if (cli_is_cache(path)) return cli_inspect_cache(cli, path);
   if (cli_is_data(path)) return cli_inspect_data(cli, path, &inspect);
   if (thaw_weights_recognize(path)) return cli_inspect_weights(cli, path);
+  if (is_yaml(path)) return cli_inspect_job(cli, path);
   return thaw_fail(
       THAW_ERR_DATA,
-      "%s: neither a catalogue, nor an HDF5 file of images, nor a Keras weight file, nor a checkpoint or run", path);
+      "%s: neither a catalogue, nor an HDF5 file of images, nor a Keras weight file, nor a checkpoint, run or job",
+      path);
 }

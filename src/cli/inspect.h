@@ -28,4 +28,7 @@ thaw_status cli_inspect_cache(cli_context *cli, const char *path) THAW_CHECKED;
 /* [collective] Samples of the job's training data before and after augmentation, written to `sheet_path`. */
 thaw_status cli_inspect_augment(cli_context *cli, const char *job_path, const char *sheet_path) THAW_CHECKED;
 
+/* [collective] A job file: per phase the model summary and what it costs; nothing is computed. */
+thaw_status cli_inspect_job(cli_context *cli, const char *path) THAW_CHECKED;
+
 #endif

@@ -77,11 +77,22 @@ static bool cut_is_input(const thaw_session *s) {
   return s->cut.count == 1 && s->cut.node[0] == 0;
 }
 
-/* [collective] */
-static thaw_status make_plan(thaw_session *s, thaw_comm *comm) {
+/* [local] */
+static thaw_status compile_plan(thaw_session *s) {
   if (cut_is_input(s)) return THAW_OK;
   thaw_plan_options options = {.batch = IMAGES_IN_FLIGHT, .threads = s->job->training.threads};
-  THAW_TRY(thaw_agree(comm, thaw_plan_create(s->graph, s->cut.node, s->cut.count, s->isa, &options, &s->plan)));
+  return thaw_plan_create(s->graph, s->cut.node, s->cut.count, s->isa, &options, &s->plan);
+}
+
+/* [local] */
+static thaw_status make_live(thaw_session *s) {
+  return thaw_live_create(s->graph, &s->cut, s->isa, s->max_samples, s->job->training.slice, &s->live);
+}
+
+/* [collective] */
+static thaw_status make_plan(thaw_session *s, thaw_comm *comm) {
+  THAW_TRY(thaw_agree(comm, compile_plan(s)));
+  if (!s->plan) return THAW_OK;
   THAW_TRY(thaw_shared_create(comm, thaw_plan_packed_bytes(s->plan), &s->packed));
   thaw_status packed = THAW_OK;
   if (thaw_shared_must_fill(s->packed)) packed = thaw_plan_pack(s->plan, thaw_shared_data(s->packed));
@@ -126,8 +137,7 @@ static thaw_status enter(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_l
   THAW_TRY(thaw_agree(comm, move_cut(s, phase)));
   THAW_TRY(make_plan(s, comm));
   THAW_TRY(open_features(s, comm, log));
-  return thaw_agree(comm,
-                    thaw_live_create(s->graph, &s->cut, s->isa, s->max_samples, s->job->training.slice, &s->live));
+  return thaw_agree(comm, make_live(s));
 }
 
 thaw_status thaw_session_phase(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_log *log) {
@@ -137,5 +147,59 @@ thaw_status thaw_session_phase(thaw_session *s, thaw_comm *comm, int32_t phase, 
     thaw_session_leave_phase(s);
   else
     s->phase = phase;
+  return status;
+}
+
+/* ------------------------------------------------------------------ the same without doing it */
+
+static void count_flops(const thaw_session *s, thaw_estimate *out) {
+  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) {
+    const thaw_layer *layer = &thaw_graph_view(s->graph, n)->layer;
+    double flops = layer->ops->flops ? layer->ops->flops(layer) : 0;
+    *(s->cut.constant[n] ? &out->frozen_flops : &out->live_flops) += flops;
+  }
+}
+
+static thaw_status measure_live(const thaw_session *s, int32_t phase, thaw_estimate *out) {
+  int32_t tensors = thaw_live_tensors(s->live);
+  size_t *size = thaw_new((size_t)tensors, sizeof *size);
+  if (!size) return THAW_ERR_MEMORY;
+  for (int32_t t = 0; t < tensors; t++) {
+    size[t] = thaw_param_count(thaw_live_tensor(s->live, t, NULL));
+    out->trainable += (int64_t)size[t];
+  }
+  thaw_exact *exact = NULL;
+  thaw_status status = thaw_exact_create(size, (size_t)tensors, &exact);
+  if (status == THAW_OK) out->reduced_bytes = thaw_exact_bytes(exact);
+  thaw_exact_destroy(exact);
+  thaw_free(size);
+  const thaw_choice *optimizer = &s->job->training.phases[phase].optimizer;
+  int32_t slots = thaw_optim_find(optimizer->schema->name)->slots(optimizer->config);
+  out->optimizer_bytes = (size_t)slots * (size_t)out->trainable * sizeof(float);
+  out->live_bytes = thaw_live_bytes(s->live);
+  return status;
+}
+
+static thaw_status estimate(thaw_session *s, int32_t phase, thaw_estimate *out) {
+  THAW_TRY(move_cut(s, phase));
+  THAW_TRY(compile_plan(s));
+  THAW_TRY(make_live(s));
+  out->images_in_flight = IMAGES_IN_FLIGHT;
+  out->cut_floats = s->cut.floats;
+  out->parameter_bytes = (size_t)thaw_graph_param_count(s->graph, false) * sizeof(float);
+  if (s->plan) {
+    out->packed_bytes = thaw_plan_packed_bytes(s->plan);
+    out->activation_bytes = thaw_plan_activation_bytes(s->plan);
+    out->lower_bound_bytes = thaw_plan_lower_bound_bytes(s->plan);
+  }
+  count_flops(s, out);
+  return measure_live(s, phase, out);
+}
+
+thaw_status thaw_session_estimate(thaw_session *s, int32_t phase, thaw_estimate *out) {
+  *out = (thaw_estimate){0};
+  thaw_session_leave_phase(s);
+  thaw_status status = estimate(s, phase, out);
+  thaw_session_leave_phase(s);
   return status;
 }

@@ -163,7 +163,7 @@ static thaw_status make_ready(thaw_session *s, const thaw_session_options *optio
   THAW_TRY(choose_loss(s));
   s->max_samples = largest_share(&s->job->training, ranks);
   THAW_TRY(open_all_data(s, options));
-  return read_weights(s, log);
+  return options->dry ? THAW_OK : read_weights(s, log);
 }
 
 thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw_session_options *options,
