@@ -32,11 +32,13 @@ static thaw_status build(thaw_plan *plan, const int32_t *outputs, int32_t count)
   if (!plan->arena) return THAW_ERR_MEMORY;
   THAW_TRY(allocate(plan, outputs, count));
   THAW_TRY(thaw_plan_fuse(plan));
+  THAW_TRY(thaw_plan_group(plan));
   THAW_TRY(thaw_plan_place(plan));
   THAW_TRY(thaw_plan_compile(plan));
   plan->activations = thaw_arena_new(plan->arena, plan->activation_bytes, (size_t)plan->options.threads);
   plan->scratch = thaw_arena_new(plan->arena, plan->scratch_bytes, (size_t)plan->options.threads);
-  if (!plan->activations || !plan->scratch) return THAW_ERR_MEMORY;
+  plan->seconds = thaw_arena_new(plan->arena, (size_t)plan->ops, sizeof *plan->seconds);
+  if (!plan->activations || !plan->scratch || !plan->seconds) return THAW_ERR_MEMORY;
   return thaw_plan_start_workers(plan);
 }
 

@@ -46,10 +46,8 @@ static void new_block(thaw_plan *plan, int32_t node) {
   value->stride = channels_of(plan, node);
   value->channel = 0;
   value->block = plan->blocks++;
-  plan->block[value->block] = (thaw_interval){.bytes = thaw_shape_count(thaw_plan_layer(plan, node)->output) *
-                                                       (size_t)plan->share * sizeof(float),
-                                              .first = INT32_MAX,
-                                              .last = -1};
+  plan->block[value->block].image_bytes = thaw_shape_count(thaw_plan_layer(plan, node)->output) * sizeof(float);
+  plan->interval[value->block] = (thaw_interval){.first = INT32_MAX, .last = -1};
 }
 
 /* The only output goes straight to the caller's memory when it has a dense maker of its own. */
@@ -110,24 +108,41 @@ static void place_rest(thaw_plan *plan) {
   }
 }
 
+/* A block that one segment makes and reads holds a group of images and lives from operation to operation. Any other
+ * holds all images, and since its makers and readers run for all images, segment by segment, lives for whole segments.
+ */
+static void size_block(thaw_plan *plan, int32_t index) {
+  thaw_interval *interval = &plan->interval[index];
+  plan_block *block = &plan->block[index];
+  const plan_segment *maker = &plan->segment[plan->op[interval->first].segment];
+  block->inside = interval->last <= maker->last;
+  if (!block->inside) {
+    interval->first = maker->first;
+    if (interval->last < plan->ops) interval->last = plan->segment[plan->op[interval->last].segment].last;
+  }
+  interval->bytes = block->image_bytes * (size_t)(block->inside ? maker->group : plan->share);
+}
+
 static void find_lifetimes(thaw_plan *plan) {
   for (int32_t i = 0; i < plan->ops; i++) {
     const plan_value *value = &plan->value[plan->op[i].output];
     if (value->block < 0) continue;
-    thaw_interval *block = &plan->block[value->block];
-    if (i < block->first) block->first = i;
-    if (i > block->last) block->last = i;
+    thaw_interval *interval = &plan->interval[value->block];
+    if (i < interval->first) interval->first = i;
+    if (i > interval->last) interval->last = i;
   }
   for (int32_t i = 0; i < plan->blocks; i++) {
     int32_t last = last_read(plan, i);
-    if (last > plan->block[i].last) plan->block[i].last = last;
+    if (last > plan->interval[i].last) plan->interval[i].last = last;
+    size_block(plan, i);
   }
 }
 
 thaw_status thaw_plan_place(thaw_plan *plan) {
   plan->block = thaw_arena_new(plan->arena, (size_t)plan->graph->count, sizeof *plan->block);
+  plan->interval = thaw_arena_new(plan->arena, (size_t)plan->graph->count, sizeof *plan->interval);
   int32_t *order = thaw_arena_new(plan->arena, (size_t)plan->graph->count, sizeof *order);
-  if (!plan->block || !order) return THAW_ERR_MEMORY;
+  if (!plan->block || !plan->interval || !order) return THAW_ERR_MEMORY;
   plan_value *x = &plan->value[0];
   x->stride = channels_of(plan, 0);
   find_dense(plan);
@@ -135,7 +150,7 @@ thaw_status thaw_plan_place(thaw_plan *plan) {
   place_concatenations(plan);
   place_rest(plan);
   find_lifetimes(plan);
-  plan->activation_bytes = thaw_plan_offsets(plan->block, plan->blocks, order);
-  plan->bound_bytes = thaw_plan_bound(plan->block, plan->blocks, plan->ops + 1);
+  plan->activation_bytes = thaw_plan_offsets(plan->interval, plan->blocks, order);
+  plan->bound_bytes = thaw_plan_bound(plan->interval, plan->blocks, plan->ops + 1);
   return THAW_OK;
 }

@@ -1,6 +1,7 @@
 /* plan_private.h: the compiled constant part.
  *
- * plan_fuse.c turns nodes into operations; plan_place.c decides where values lie; plan_pack.c writes the constants;
+ * plan_fuse.c turns nodes into operations; plan_group.c decides how many images go through them at a time; plan_place.c
+ * decides where values lie; plan_pack.c writes the constants;
  * plan_run.c executes. A value is named by the node whose output it is. */
 #ifndef THAW_PLAN_PRIVATE_H
 #define THAW_PLAN_PRIVATE_H
@@ -33,6 +34,7 @@ typedef struct plan_op {
   thaw_conv *conv;
   thaw_pool_desc pool;
   thaw_layer layer; /* OP_LAYER: a copy whose parameters point into the packed block */
+  int32_t segment;
   size_t packed_at, packed_bytes, scratch_bytes;
   thaw_plan_op view;
 } plan_op;
@@ -52,6 +54,19 @@ typedef struct plan_value {
   size_t channel;  /* first channel in the block's pixel */
 } plan_value;
 
+/* A run of operations that is executed for `group` images at a time, so that what passes between them stays in the
+ * cache (see plan_group.c). */
+typedef struct plan_segment {
+  int32_t first, last; /* operations, inclusive */
+  int32_t group;
+} plan_segment;
+
+/* Memory of values; several values may share one (concatenations, in place). */
+typedef struct plan_block {
+  size_t image_bytes;
+  bool inside; /* one segment makes and reads it: holds one group; else all images of the thread */
+} plan_block;
+
 typedef struct plan_worker {
   struct thaw_plan *plan;
   int32_t index;
@@ -68,12 +83,16 @@ struct thaw_plan {
   plan_op *op;
   int32_t ops;
   plan_value *value; /* [graph count] */
-  thaw_interval *block;
+  plan_segment *segment;
+  int32_t segments;
+  plan_block *block;
+  thaw_interval *interval; /* of each block */
   int32_t blocks;
   int32_t share; /* most images of one thread: each thread has activations and scratch of its own */
   size_t activation_bytes, bound_bytes, scratch_bytes; /* per thread */
   size_t packed_bytes;
   char *activations, *scratch;
+  double *seconds; /* [ops] of one profiled run */
   const char *packed;
   /* The pool: workers wait for a generation they have not run yet. */
   plan_worker *worker;
@@ -91,6 +110,7 @@ struct thaw_plan {
 const thaw_layer *thaw_plan_layer(const thaw_plan *plan, int32_t node);
 int32_t thaw_plan_resolve(const thaw_plan *plan, int32_t value); /* through aliases */
 thaw_status thaw_plan_fuse(thaw_plan *plan);
+thaw_status thaw_plan_group(thaw_plan *plan);
 thaw_status thaw_plan_place(thaw_plan *plan);
 thaw_status thaw_plan_compile(thaw_plan *plan); /* kernels, packed and scratch sizes, descriptions */
 thaw_status thaw_plan_start_workers(thaw_plan *plan);

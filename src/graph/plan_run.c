@@ -10,24 +10,32 @@ typedef struct part {
   thaw_plan *plan;
   const float *x;
   float *y;
-  int32_t first, n;
+  int32_t start, images; /* the thread's range of the caller's images */
+  int32_t first, n;      /* the group in work, counted from `start` */
   char *activations;
   void *scratch;
 } part;
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
 
 static size_t pixels_of(const thaw_plan *plan, int32_t node) {
   thaw_shape shape = thaw_plan_layer(plan, node)->output;
   return (size_t)shape.h * (size_t)shape.w;
 }
 
-/* The first float of a value for the part's first image. */
+/* The first float of a value for the group's first image. */
 static float *place_of(const part *p, int32_t node) {
   int32_t source = thaw_plan_resolve(p->plan, node);
   const plan_value *value = &p->plan->value[source];
-  size_t before = pixels_of(p->plan, source) * (size_t)value->stride * (size_t)p->first;
+  size_t image = pixels_of(p->plan, source) * (size_t)value->stride, before = image * (size_t)(p->start + p->first);
   if (value->external) return (float *)(uintptr_t)(p->x + before);
   if (value->direct) return p->y + before;
-  return (float *)(p->activations + p->plan->block[value->block].offset) + value->channel;
+  before = p->plan->block[value->block].inside ? 0 : image * (size_t)p->first;
+  return (float *)(p->activations + p->plan->interval[value->block].offset) + before + value->channel;
 }
 
 static int32_t stride_of(const part *p, int32_t node) {
@@ -103,8 +111,10 @@ static void run_op(const part *p, const plan_op *op) {
 }
 
 /* Outputs that do not lie in the caller's memory already are gathered, image by image side by side. */
-static void gather_outputs(const part *p) {
+static void gather_outputs(part *p) {
   size_t offset = 0;
+  p->first = 0;
+  p->n = p->images;
   for (int32_t i = 0; i < p->plan->outputs; i++) {
     int32_t node = p->plan->output[i], source = thaw_plan_resolve(p->plan, node);
     thaw_shape shape = thaw_plan_layer(p->plan, source)->output;
@@ -112,7 +122,7 @@ static void gather_outputs(const part *p) {
     size_t image = pixels * (size_t)p->plan->value[source].stride;
     for (int32_t k = 0; k < p->n && !p->plan->value[source].direct; k++)
       copy_channels(place_of(p, source) + (size_t)k * image, p->plan->value[source].stride, pixels, shape.c,
-                    p->y + (size_t)(p->first + k) * p->plan->output_floats + offset, shape.c);
+                    p->y + (size_t)(p->start + k) * p->plan->output_floats + offset, shape.c);
     offset += count;
   }
 }
@@ -125,14 +135,29 @@ static part make_part(thaw_plan *plan, int32_t index, const float *x, float *y) 
                 .scratch = plan->scratch + (size_t)index * plan->scratch_bytes};
 }
 
+/* Segment by segment, each for one group of images after the other. `seconds` [ops]: adds up times, NULL: no clock. */
+static void run_segments(part *p, double *seconds) {
+  thaw_plan *plan = p->plan;
+  for (int32_t s = 0; s < plan->segments; s++) {
+    const plan_segment *segment = &plan->segment[s];
+    for (p->first = 0; p->first < p->images; p->first += segment->group) {
+      p->n = p->images - p->first < segment->group ? p->images - p->first : segment->group;
+      for (int32_t i = segment->first; i <= segment->last; i++) {
+        double start = seconds ? now() : 0;
+        run_op(p, &plan->op[i]);
+        if (seconds) seconds[i] += now() - start;
+      }
+    }
+  }
+  gather_outputs(p);
+}
+
 static void run_part(thaw_plan *plan, int32_t index, const float *x, int32_t n, float *y) {
   part p = make_part(plan, index, x, y);
   int32_t threads = plan->options.threads;
-  p.first = (int32_t)((int64_t)n * index / threads);
-  p.n = (int32_t)((int64_t)n * (index + 1) / threads) - p.first;
-  if (p.n == 0) return;
-  for (int32_t i = 0; i < plan->ops; i++) run_op(&p, &plan->op[i]);
-  gather_outputs(&p);
+  p.start = (int32_t)((int64_t)n * index / threads);
+  p.images = (int32_t)((int64_t)n * (index + 1) / threads) - p.start;
+  if (p.images > 0) run_segments(&p, NULL);
 }
 
 /* ------------------------------------------------------------------ threads */
@@ -207,22 +232,15 @@ void thaw_plan_run(thaw_plan *plan, const float *x, int32_t n, float *y) {
   pthread_mutex_unlock(&plan->mutex);
 }
 
-static double now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 void thaw_plan_profile(thaw_plan *plan, const float *x, int32_t n, float *y, int32_t repeats) {
   part p = make_part(plan, 0, x, y);
-  p.n = n < plan->share ? n : plan->share;
+  p.images = n < plan->share ? n : plan->share;
   for (int32_t r = 0; r < repeats; r++) {
+    memset(plan->seconds, 0, (size_t)plan->ops * sizeof *plan->seconds);
+    run_segments(&p, plan->seconds);
     for (int32_t i = 0; i < plan->ops; i++) {
-      double start = now();
-      run_op(&p, &plan->op[i]);
-      double seconds = (now() - start) / p.n;
+      double seconds = plan->seconds[i] / p.images;
       if (r == 0 || seconds < plan->op[i].view.seconds) plan->op[i].view.seconds = seconds;
     }
-    gather_outputs(&p);
   }
 }
