@@ -61,6 +61,23 @@ static thaw_status make_filter(int32_t n, int32_t n2, filter *out) {
   return THAW_OK;
 }
 
+/* One row [w][3] -> [w2][3]: three sums at a time. */
+static void resize_row_rgb(const filter *f, const float *in, int32_t w2, float *out) {
+  for (int32_t x = 0; x < w2; x++) {
+    const span *s = &f->spans[x];
+    const float *weight = f->weight + s->start, *pixel = in + 3 * (size_t)s->first;
+    float r = 0, g = 0, b = 0;
+    for (int32_t i = 0; i < s->count; i++, pixel += 3) {
+      r += weight[i] * pixel[0];
+      g += weight[i] * pixel[1];
+      b += weight[i] * pixel[2];
+    }
+    out[3 * (size_t)x] = r;
+    out[3 * (size_t)x + 1] = g;
+    out[3 * (size_t)x + 2] = b;
+  }
+}
+
 /* One row [w][c] -> [w2][c]. */
 static void resize_row(const filter *f, const float *in, int32_t c, int32_t w2, float *out) {
   for (int32_t x = 0; x < w2; x++) {
@@ -124,7 +141,10 @@ static void run(const plane *p, const filter *across, const filter *down, float 
   const size_t width = (size_t)p->w2 * (size_t)p->c;
   for (int32_t y = 0; y < p->h; y++) {
     load_row(p, y, row);
-    resize_row(across, row, p->c, p->w2, rows + (size_t)y * width);
+    if (p->c == 3)
+      resize_row_rgb(across, row, p->w2, rows + (size_t)y * width);
+    else
+      resize_row(across, row, p->c, p->w2, rows + (size_t)y * width);
   }
   for (int32_t y = 0; y < p->h2; y++) {
     blend_rows(down, rows, width, y, row);

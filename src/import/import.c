@@ -129,7 +129,7 @@ static thaw_status write_output(thaw_comm *comm, const import_source *source, co
   THAW_TRY(thaw_import__prepare(comm, plan, options));
   THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) ? THAW_OK : write_quarantine(source, survey, options->output)));
   report_plan(source, survey, plan, log);
-  THAW_TRY(thaw_import__write(comm, source, plan, options, log));
+  THAW_TRY(thaw_import__write(comm, source, survey, plan, options, log));
   report_output(plan, log);
   return THAW_OK;
 }
@@ -139,7 +139,7 @@ static thaw_status import_source_samples(thaw_comm *comm, const import_source *s
                                          const thaw_import_options *options, thaw_log *log) {
   import_survey survey;
   import_plan plan;
-  THAW_TRY(thaw_import__survey(comm, source, log, &survey));
+  THAW_TRY(thaw_import__survey(comm, source, options, log, &survey));
   thaw_status status = options->strict ? check_strict(source, &survey) : THAW_OK;
   if (status == THAW_OK) {
     status = thaw_agree(comm, thaw_import__plan(source, &survey, options, &plan));

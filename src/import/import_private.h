@@ -83,10 +83,13 @@ typedef struct import_survey {
   char **reason;         /* [count]; NULL where the image is fine */
   thaw_strings reasons;
   int64_t broken;
+  /* Decoded and fitted images of this rank's share, kept while memory lasts so that they are not decoded again. */
+  int64_t first, last;
+  thaw_image *kept; /* [last - first]; pixels NULL: not kept */
 } import_survey;
 /* [collective] Ranks decode contiguous shares; all get all records. */
-thaw_status thaw_import__survey(thaw_comm *comm, const import_source *source, thaw_log *log,
-                                import_survey *out) THAW_CHECKED;
+thaw_status thaw_import__survey(thaw_comm *comm, const import_source *source, const thaw_import_options *options,
+                                thaw_log *log, import_survey *out) THAW_CHECKED;
 void thaw_import__clear_survey(import_survey *survey);
 
 /* ------------------------------------------------------------------ split */
@@ -123,12 +126,15 @@ typedef struct import_plan {
 thaw_status thaw_import__plan(const import_source *source, const import_survey *survey,
                               const thaw_import_options *options, import_plan *out) THAW_CHECKED;
 void thaw_import__clear_plan(import_plan *plan);
-/* [local] One sample as it is stored. */
-thaw_status thaw_import__row(const import_source *source, int64_t i, const thaw_dataset_info *info,
+/* [local] row.c: the steps before the depth of the output is known: `options->h` x `options->w`, and grey where asked.
+ */
+thaw_status thaw_import__fit(const thaw_import_options *options, thaw_image *image) THAW_CHECKED;
+/* [local] The fitted image as it is stored. */
+thaw_status thaw_import__row(const thaw_image *fitted, const thaw_dataset_info *info,
                              const thaw_import_options *options, void *pixels) THAW_CHECKED;
 /* [collective] Shards, then catalogues. */
-thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, import_plan *plan,
-                               const thaw_import_options *options, thaw_log *log) THAW_CHECKED;
+thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, const import_survey *survey,
+                               import_plan *plan, const thaw_import_options *options, thaw_log *log) THAW_CHECKED;
 /* [collective] Refuses or clears what is there; makes the folders. */
 thaw_status thaw_import__prepare(thaw_comm *comm, const import_plan *plan,
                                  const thaw_import_options *options) THAW_CHECKED;

@@ -5,6 +5,7 @@
 #include "thaw/text.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* The first 64 bits of the SHA-256 over shape and pixels. */
 static thaw_status hash_image(const thaw_image *image, uint64_t *out) {
@@ -21,14 +22,48 @@ static thaw_status hash_image(const thaw_image *image, uint64_t *out) {
   return THAW_OK;
 }
 
+/* Bytes that a rank may keep: a sixteenth of the machine's memory, at most 1 GB. */
+static size_t keep_limit(void) {
+  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  const size_t memory = pages > 0 && page > 0 ? (size_t)pages * (size_t)page / 16 : 0, most = (size_t)1 << 30;
+  return memory < most ? memory : most;
+}
+
+/* What a rank carries through its share. */
+typedef struct survey_share {
+  const import_source *source;
+  const thaw_import_options *options;
+  import_record *record; /* of the share */
+  thaw_text reasons;
+  size_t kept, limit; /* bytes */
+} survey_share;
+
+/* Keeps the fitted image where its size is known already and memory lasts; else it is released. */
+static thaw_status keep(survey_share *share, thaw_image *image, thaw_image *kept) {
+  const bool worth = share->source->path && share->options->h;
+  const size_t bytes = (size_t)share->options->h * (size_t)share->options->w * 6;
+  if (!worth || share->kept + bytes > share->limit) {
+    thaw_image_clear(image);
+    return THAW_OK;
+  }
+  thaw_status status = thaw_import__fit(share->options, image);
+  if (status != THAW_OK) {
+    thaw_image_clear(image);
+    return status;
+  }
+  share->kept += (size_t)image->h * (size_t)image->w * (size_t)image->c * (size_t)(image->bits / 8);
+  *kept = *image;
+  return THAW_OK;
+}
+
 /* A broken image is a result, not a failure; lack of memory is one. */
-static thaw_status look(const import_source *source, int64_t i, import_record *record, thaw_text *reasons) {
+static thaw_status look(survey_share *share, int64_t i, import_record *record, thaw_image *kept) {
   thaw_image image;
-  thaw_status status = thaw_import__image(source, i, &image);
+  thaw_status status = thaw_import__image(share->source, i, &image);
   if (status == THAW_ERR_DATA) {
     const char *reason = thaw_message();
     record->broken = 1;
-    thaw_text_add_bytes(reasons, reason, strlen(reason) + 1);
+    thaw_text_add_bytes(&share->reasons, reason, strlen(reason) + 1);
     return THAW_OK;
   }
   THAW_TRY(status);
@@ -37,18 +72,19 @@ static thaw_status look(const import_source *source, int64_t i, import_record *r
   record->c = image.c;
   record->bits = image.bits;
   status = hash_image(&image, &record->hash);
+  if (status == THAW_OK) return keep(share, &image, kept);
   thaw_image_clear(&image);
   return status;
 }
 
-static thaw_status look_at_share(const import_source *source, int64_t first, int64_t last, int64_t ranks, thaw_log *log,
-                                 import_record *record, thaw_text *reasons) {
-  for (int64_t i = first; i < last; i++) {
-    THAW_TRY(look(source, i, &record[i - first], reasons));
-    const int64_t done = (i - first + 1) * ranks;
-    thaw_progress_update(log, done < source->count ? done : source->count, NULL);
+static thaw_status look_at_share(survey_share *share, int64_t ranks, thaw_log *log, import_survey *out) {
+  const int64_t count = share->source->count;
+  for (int64_t i = out->first; i < out->last; i++) {
+    THAW_TRY(look(share, i, &share->record[i - out->first], &out->kept[i - out->first]));
+    const int64_t done = (i - out->first + 1) * ranks;
+    thaw_progress_update(log, done < count ? done : count, NULL);
   }
-  return reasons->failed ? THAW_ERR_MEMORY : THAW_OK;
+  return share->reasons.failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 
 /* [collective] Every rank's bytes, one after the other, on every rank. */
@@ -93,25 +129,29 @@ static thaw_status exchange(thaw_comm *comm, const import_source *source, const 
   return thaw_agree(comm, status);
 }
 
-thaw_status thaw_import__survey(thaw_comm *comm, const import_source *source, thaw_log *log, import_survey *out) {
+thaw_status thaw_import__survey(thaw_comm *comm, const import_source *source, const thaw_import_options *options,
+                                thaw_log *log, import_survey *out) {
   const int64_t ranks = thaw_comm_size(comm), rank = thaw_comm_rank(comm);
-  const int64_t first = source->count * rank / ranks, last = source->count * (rank + 1) / ranks;
-  thaw_text reasons = {0};
-  *out = (import_survey){0};
-  import_record *mine = thaw_new((size_t)(last - first), sizeof *mine);
-  thaw_status status = mine ? THAW_OK : THAW_ERR_MEMORY;
+  *out = (import_survey){.first = source->count * rank / ranks, .last = source->count * (rank + 1) / ranks};
+  const int64_t count = out->last - out->first;
+  survey_share share = {.source = source, .options = options, .limit = keep_limit()};
+  share.record = thaw_new((size_t)count, sizeof *share.record);
+  out->kept = thaw_new((size_t)count, sizeof *out->kept);
+  thaw_status status = share.record && out->kept ? THAW_OK : THAW_ERR_MEMORY;
   thaw_progress_begin(log, "checking", "images", source->count);
-  if (status == THAW_OK) status = look_at_share(source, first, last, ranks, log, mine, &reasons);
+  if (status == THAW_OK) status = look_at_share(&share, ranks, log, out);
   thaw_progress_end(log, NULL);
   status = thaw_agree(comm, status);
-  if (status == THAW_OK) status = exchange(comm, source, mine, last - first, &reasons, out);
-  thaw_text_clear(&reasons);
-  thaw_free(mine);
+  if (status == THAW_OK) status = exchange(comm, source, share.record, count, &share.reasons, out);
+  thaw_text_clear(&share.reasons);
+  thaw_free(share.record);
   if (status != THAW_OK) thaw_import__clear_survey(out);
   return status;
 }
 
 void thaw_import__clear_survey(import_survey *survey) {
+  for (int64_t i = 0; survey->kept && i < survey->last - survey->first; i++) thaw_image_clear(&survey->kept[i]);
+  thaw_free(survey->kept);
   thaw_strings_clear(&survey->reasons);
   thaw_free(survey->reason);
   thaw_free(survey->record);
