@@ -1,6 +1,6 @@
 /* bench_kernel: milliseconds and textbook GFLOP/s of every layer shape of four networks on one core.
  *
- *   bench_kernel [network|head|all] [images] [avx2|avx512] [layer]
+ *   bench_kernel [network|head|gemm|all] [images] [avx2|avx512] [layer]
  */
 #include "thaw/kernel.h"
 #include "thaw/memory.h"
@@ -144,6 +144,36 @@ static void time_network(const thaw_isa *isa, const network *net, int32_t n, int
   printf("  sum %.2f ms/image, %.2f images/s, %.0f GFLOP/s\n", total * 1e3, 1 / total, flops / total * 1e-9);
 }
 
+/* Matrix products of a live 3x3 convolution of 512 -> 512 channels on 14x14 pixels (forward, and gradients of weights
+ * and patches), and of a large dense layer on a slice of 8. */
+static void time_gemm(const thaw_isa *isa) {
+  static const thaw_gemm_desc shapes[] = {
+      {.m = 196, .n = 512, .k = 4608, .lda = 4608, .ldb = 512, .ldc = 512},
+      {.m = 4608, .n = 512, .k = 196, .transpose_a = true, .accumulate = true, .lda = 4608, .ldb = 512, .ldc = 512},
+      {.m = 196, .n = 4608, .k = 512, .transpose_b = true, .lda = 512, .ldb = 512, .ldc = 4608},
+      {.m = 8, .n = 256, .k = 25088, .lda = 25088, .ldb = 256, .ldc = 256},
+      {.m = 8, .n = 25088, .k = 256, .transpose_b = true, .lda = 256, .ldb = 256, .ldc = 25088},
+      {.m = 25088, .n = 256, .k = 8, .transpose_a = true, .lda = 25088, .ldb = 256, .ldc = 256},
+  };
+  for (int i = 0; i < COUNT(shapes); i++) {
+    const thaw_gemm_desc *d = &shapes[i];
+    size_t m = (size_t)d->m, n = (size_t)d->n, k = (size_t)d->k;
+    float *a = numbers(m * k, 1), *b = numbers(k * n, 1), *c = block(m * n),
+          *scratch = block(thaw_gemm_scratch_bytes(isa, d) / 4);
+    double best = 1e9, start = seconds();
+    for (int r = 0; r < 3 || (r < 5000 && seconds() - start < 0.1); r++) {
+      double t = seconds();
+      thaw_gemm(isa, d, a, b, c, scratch);
+      t = seconds() - t;
+      best = t < best ? t : best;
+    }
+    printf("gemm %s%s %5d x %5d x %5d, %s: %8.3f ms, %5.0f GFLOP/s\n", d->transpose_a ? "T" : "N",
+           d->transpose_b ? "T" : "N", d->m, d->n, d->k, thaw_isa_name(isa), best * 1e3,
+           2e-9 * d->m * d->n * d->k / best);
+    free(a), free(b), free(c), free(scratch);
+  }
+}
+
 /* The arithmetic of one training step of a dense head 512 -> 128 -> 10: forward in slices of 8, both gradients. */
 static void time_head(const thaw_isa *isa) {
   enum { BATCH = 64, SLICE = 8, C = 512, K = 128, OUT = 10 };
@@ -191,4 +221,5 @@ int main(int argc, char **argv) {
     if (strcmp(which, "all") == 0 || strcmp(which, networks[i].name) == 0)
       time_network(isa, &networks[i], n < 1 ? 1 : n, only);
   if (strcmp(which, "all") == 0 || strcmp(which, "head") == 0) time_head(isa);
+  if (strcmp(which, "all") == 0 || strcmp(which, "gemm") == 0) time_gemm(isa);
 }

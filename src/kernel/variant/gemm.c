@@ -59,9 +59,12 @@ static void pack_panel(const thaw_gemm_desc *d, const float *b, int32_t first, i
       }
     return;
   }
-  for (int j = 0; j < PANEL; j++)
-    for (int p = 0; p < length; p++)
-      to[(size_t)p * PANEL + j] = j < count ? b[(size_t)(column + j) * ldb + (size_t)(first + p)] : 0;
+  for (int start = 0; start < length; start += THAW_ALIGN_FLOATS) { /* one cache line of each column at a time */
+    int end = start + THAW_ALIGN_FLOATS < length ? start + THAW_ALIGN_FLOATS : length;
+    for (int j = 0; j < PANEL; j++)
+      for (int p = start; p < end; p++)
+        to[(size_t)p * PANEL + j] = j < count ? b[(size_t)(column + j) * ldb + (size_t)(first + p)] : 0;
+  }
 }
 
 /* Vectors over the rows of a (at most LANES of them), broadcasts from b: op(b) is transposed, so its rows are
@@ -118,29 +121,20 @@ void THAW_VARIANT(thaw_gemm)(const thaw_gemm_desc *d, const float *a, const floa
     return;
   }
   bool in_place = !d->transpose_b && d->m <= 2 * LANES;
-  int32_t depth = in_place ? d->k : DEPTH;
   part t = {.row_step = d->transpose_a ? 1 : (size_t)d->lda, .p_step = d->transpose_a ? (size_t)d->lda : 1};
   t.ldc = (size_t)d->ldc;
-  for (int32_t first = 0; first < d->k; first += depth)
+  for (int32_t first = 0; first < d->k; first += DEPTH)
     for (int32_t column = 0; column < d->n; column += PANEL) {
-      t.length = d->k - first < depth ? d->k - first : depth;
+      t.length = d->k - first < DEPTH ? d->k - first : DEPTH;
       t.count = d->n - column < PANEL ? d->n - column : PANEL;
       t.accumulate = d->accumulate || first > 0;
-      t.b = b + (size_t)first * (size_t)d->ldb + (size_t)column, t.ldb = (size_t)d->ldb;
       t.c = c + column;
-      const float *rows = a + (size_t)first * t.p_step;
       if (in_place && (t.count == PANEL || t.count == LANES)) {
-        gemm_panel(d, rows, &t);
-        continue;
+        t.b = b + (size_t)first * (size_t)d->ldb + (size_t)column, t.ldb = (size_t)d->ldb;
+      } else {
+        pack_panel(d, b, first, t.length, column, t.count, scratch);
+        t.b = scratch, t.ldb = PANEL;
       }
-      /* A tail column block is packed in pieces of DEPTH, which is what the scratch holds. */
-      for (int32_t p = 0; p < t.length; p += DEPTH) {
-        part piece = t;
-        piece.length = t.length - p < DEPTH ? t.length - p : DEPTH;
-        piece.accumulate = t.accumulate || p > 0;
-        pack_panel(d, b, first + p, piece.length, column, t.count, scratch);
-        piece.b = scratch, piece.ldb = PANEL;
-        gemm_panel(d, rows + (size_t)p * t.p_step, &piece);
-      }
+      gemm_panel(d, a + (size_t)first * t.p_step, &t);
     }
 }
