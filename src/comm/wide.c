@@ -30,12 +30,12 @@ bool thaw_wide_add(thaw_wide *sum, double term) {
 double thaw_wide_value(const thaw_wide *sum) {
   thaw_wide s = *sum;
   carry(&s);
-  __int128 upper = ((__int128)s.limb[2] << LIMB_BITS) + s.limb[1];
-  const __int128 room = (__int128)1 << 90;
+  const __int128 limb = (__int128)1 << LIMB_BITS, room = (__int128)1 << 90;
+  __int128 upper = s.limb[2] * limb + s.limb[1];
   /* Conversion of __int128 to double rounds to nearest even, scaling by a power of two is exact. Above 2^90 the lowest
    * limb can only break a tie: one sticky bit stands for it. */
-  if (upper < room && upper > -room) return (double)((upper << LIMB_BITS) + s.limb[0]) * 0x1p-60;
-  return (double)(upper << 1 | (s.limb[0] != 0)) * 0x1p-25;
+  if (upper < room && upper > -room) return (double)(upper * limb + s.limb[0]) * 0x1p-60;
+  return (double)(upper * 2 | (s.limb[0] != 0)) * 0x1p-25;
 }
 
 thaw_status thaw_wide_reduce(thaw_comm *comm, thaw_wide *sums, size_t count, int64_t *failed) {
