@@ -22,7 +22,7 @@ def compare(folder, name):
     path = os.path.join(folder, name)
     model = keras.models.load_model(path + ".h5", compile=False)
     with h5py.File(path + "_io.h5") as file:
-        x, expected, digest = file["x"][...], file["y"][...], file.attrs["digest"]
+        x, expected, digest = file["x"][...], file["y"][...], file.attrs["digest"].decode()
     found = model.predict(x, verbose=0)
     worst = float(np.abs(found - expected).max())
     spread = float(expected.std(axis=0).max())

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# keras_roundtrip.sh EXPORT_MODELS SOURCE: thaw's exported models in the real Keras, and back.
+# keras_roundtrip.sh EXPORT_MODELS SOURCE THAW: exported models in the real Keras and back; a run and its export.
 # Uses the interpreter THAW_KERAS_PYTHON when set, else installs Keras into a throw-away environment; where that is
 # impossible the test is skipped (77).
 set -euo pipefail
-program=$1 source=$2
+program=$1 source=$2 thaw=$3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
@@ -22,3 +22,4 @@ fi
 names=$("$program" "$folder" "$source/../shared/weights")
 # shellcheck disable=SC2086
 "$python" "$source/tests/weights/keras_roundtrip.py" "$program" "$folder" $names
+THAW_KERAS_PYTHON=$python bash "$source/tests/weights/export.sh" "$thaw" "$source"
