@@ -53,6 +53,9 @@ struct thaw_features {
   size_t views, view_capacity;
   int64_t rebuilt, reported; /* damaged blocks made anew by this rank; of those, told in the log */
 
+  bool (*stop)(const void *context); /* NULL: never */
+  const void *stop_context;
+
   thaw_prefetch *prefetch; /* created when first needed */
   thaw_expected *expected; /* in order of announcement */
   size_t expectations, expected_capacity;

@@ -73,6 +73,11 @@ void thaw_features_close(thaw_features *f) {
   thaw_free(f);
 }
 
+void thaw_features_set_stop(thaw_features *f, bool (*stop)(const void *context), const void *context) {
+  f->stop = stop;
+  f->stop_context = context;
+}
+
 size_t thaw_features_floats(const thaw_features *f) {
   return f->floats;
 }

@@ -111,32 +111,83 @@ static thaw_status announce_block(filler *w, int32_t block) {
   return status;
 }
 
-/* [local] This rank's share of the missing blocks; the block after the present one is announced ahead. */
-static thaw_status compute_share(filler *w, int64_t begin, int64_t end, int64_t *made_out) {
-  thaw_features *f = w->features;
-  int64_t total = 0, mine = 0, done = 0;
-  double stalled = f->stats.stall_seconds;
+/* ------------------------------------------------------------------ rounds of blocks */
+/* Ranks compute freely for about this many seconds, then tell each other whether to go on. */
+static const double round_seconds = 5;
+enum { MOST_PER_ROUND = 1 << 20 };
+
+/* This rank's share of the missing blocks. */
+typedef struct block_share {
+  int64_t begin, next, end; /* into filler.missing */
+  int64_t rows, total;      /* samples of this share, and of all */
+  thaw_status status;       /* of this rank's computing */
+} block_share;
+
+static void count_rows(const filler *w, block_share *s) {
   for (int64_t i = 0; i < w->count; i++) {
-    int64_t rows = thaw_block_count(f, (int32_t)w->missing[i]);
-    total += rows;
-    if (i >= begin && i < end) mine += rows;
+    int64_t rows = thaw_block_count(w->features, (int32_t)w->missing[i]);
+    s->total += rows;
+    if (i >= s->begin && i < s->end) s->rows += rows;
   }
-  char title[64];
-  snprintf(title, sizeof title, w->view->view < 0 ? "features" : "features of view %d", w->view->view);
-  thaw_progress_begin(w->log, title, "images", total);
-  thaw_status status = begin < end ? announce_block(w, (int32_t)w->missing[begin]) : THAW_OK;
-  for (int64_t i = begin; i < end && status == THAW_OK; i++) {
-    int32_t block = (int32_t)w->missing[i];
-    if (i + 1 < end) status = announce_block(w, (int32_t)w->missing[i + 1]);
-    if (status == THAW_OK) status = thaw_block_make(f, w->view, block, &w->error);
-    if (status != THAW_OK) break;
-    ++*made_out;
-    done += thaw_block_count(f, block);
+}
+
+static bool stop_wanted(const thaw_features *f) {
+  return f->stop && f->stop(f->stop_context);
+}
+
+/* [local] The next block; the one after it is announced ahead. */
+static thaw_status make_next(filler *w, block_share *s) {
+  int32_t block = (int32_t)w->missing[s->next];
+  if (s->next == s->begin) THAW_TRY(announce_block(w, block));
+  if (s->next + 1 < s->end) THAW_TRY(announce_block(w, (int32_t)w->missing[s->next + 1]));
+  THAW_TRY(thaw_block_make(w->features, w->view, block, &w->error));
+  s->next++;
+  return THAW_OK;
+}
+
+/* [local] At most `most` blocks. */
+static void make_some(filler *w, block_share *s, int64_t most) {
+  int64_t done = 0;
+  for (int64_t i = s->begin; i < s->next; i++) done += thaw_block_count(w->features, (int32_t)w->missing[i]);
+  for (int64_t k = 0; k < most && s->next < s->end && s->status == THAW_OK && !stop_wanted(w->features); k++) {
+    done += thaw_block_count(w->features, (int32_t)w->missing[s->next]);
+    s->status = make_next(w, s);
     /* The ranks' shares are equal: rank 0 draws for everybody. */
-    thaw_progress_update(w->log, (int64_t)((double)done / (double)mine * (double)total), NULL);
+    if (s->status == THAW_OK)
+      thaw_progress_update(w->log, (int64_t)((double)done / (double)s->rows * (double)s->total), NULL);
   }
+}
+
+/* [collective] *stopped_out: a rank was asked to stop. A rank that failed has it in s->status; all then end. */
+static thaw_status make_rounds(filler *w, block_share *s, bool *stopped_out) {
+  enum { STOP, FAILED, LEFT, FLAGS };
+  int64_t most = 1, flags[FLAGS];
+  do {
+    int64_t before = s->next;
+    double started = thaw_seconds(), each = 0;
+    make_some(w, s, most);
+    if (s->next > before) each = (thaw_seconds() - started) / (double)(s->next - before);
+    flags[STOP] = stop_wanted(w->features);
+    flags[FAILED] = s->status != THAW_OK;
+    flags[LEFT] = s->end - s->next;
+    THAW_TRY(thaw_comm_max_int(w->comm, flags, FLAGS));
+    THAW_TRY(thaw_comm_max_double(w->comm, &each, 1));
+    most = each * MOST_PER_ROUND > round_seconds ? 1 + (int64_t)(round_seconds / each) : MOST_PER_ROUND;
+  } while (!flags[STOP] && !flags[FAILED] && flags[LEFT] > 0);
+  *stopped_out = flags[STOP] && !flags[FAILED] && flags[LEFT] > 0;
+  return THAW_OK;
+}
+
+/* [collective] */
+static thaw_status compute_share(filler *w, block_share *s, bool *stopped_out) {
+  thaw_features *f = w->features;
+  double stalled = f->stats.stall_seconds;
+  char title[64], note[64];
+  count_rows(w, s);
+  snprintf(title, sizeof title, w->view->view < 0 ? "features" : "features of view %d", w->view->view);
+  thaw_progress_begin(w->log, title, "images", s->total);
+  thaw_status status = make_rounds(w, s, stopped_out);
   thaw_feature_stop_reading(f);
-  char note[64];
   snprintf(note, sizeof note, "waited %.2f s for images", f->stats.stall_seconds - stalled);
   thaw_progress_end(w->log, note);
   return status;
@@ -174,10 +225,15 @@ static thaw_status report_half_error(filler *w) {
 
 /* [collective] Makes what is missing. */
 static thaw_status make_missing(filler *w) {
-  int64_t begin, end, made = 0;
-  deal(w->count, w->comm, &begin, &end);
-  thaw_status status = compute_share(w, begin, end, &made);
-  THAW_TRY(agree_on_disk(w, status, begin, made));
+  block_share s = {0};
+  bool stopped = false;
+  deal(w->count, w->comm, &s.begin, &s.end);
+  s.next = s.begin;
+  THAW_TRY(compute_share(w, &s, &stopped));
+  THAW_TRY(agree_on_disk(w, s.status, s.begin, s.next - s.begin));
+  if (stopped)
+    return thaw_fail(THAW_STOPPED, "stopped while features were computed; complete blocks are kept in %s",
+                     w->features->cache_folder);
   return w->features->caching ? report_half_error(w) : THAW_OK;
 }
 

@@ -45,9 +45,20 @@ static thaw_status make_step(trainer *t) {
   return train_step_create(&t->step, t->session, t->comm, &t->state);
 }
 
+static bool stop_wanted(const void *signals) {
+  return train_signals_reason(signals) != NULL;
+}
+
+/* Computing features can take hours: a signal ends that too. */
+static void let_signals_stop(trainer *t, thaw_session_data *data) {
+  if (data->features) thaw_features_set_stop(data->features, stop_wanted, &t->signals);
+}
+
 /* [collective] */
 static thaw_status enter_phase(trainer *t) {
   THAW_TRY(thaw_session_phase(t->session, t->comm, (int32_t)t->state.phase, t->log));
+  let_signals_stop(t, &t->session->train);
+  let_signals_stop(t, &t->session->validation);
   if (t->state.epoch == 0 && t->state.step == 0) begin_phase(t);
   THAW_TRY(thaw_agree(t->comm, make_step(t)));
   char bytes[32];
@@ -118,7 +129,10 @@ static thaw_status train_epoch(trainer *t) {
                       .slice = training->slice,
                       .shuffle = true};
   int32_t view = augment->enabled ? (int32_t)(t->state.epochs % (augment->views > 0 ? augment->views : 1)) : -1;
-  THAW_TRY(thaw_features_fill(t->session->train.features, t->comm, view, t->log));
+  t->epoch_started = thaw_seconds();
+  thaw_status filled = thaw_features_fill(t->session->train.features, t->comm, view, t->log);
+  if (filled == THAW_STOPPED) return trainer_stop(t, train_signals_reason(&t->signals));
+  THAW_TRY(filled);
   THAW_TRY(thaw_agree(t->comm, train_step_epoch(&t->step, &epoch, view, t->state.step)));
   char title[64];
   snprintf(title, sizeof title, "epoch %lld/%d", (long long)t->state.epoch + 1, phase_config(t)->epochs);
@@ -143,7 +157,10 @@ static thaw_status measure(trainer *t, double *row) {
   for (int32_t i = 0; i <= metrics; i++) row[at++] = thaw_wide_value(&sum[i]) / (double)t->state.seen;
   if (!t->session->validation.catalog) return THAW_OK;
   thaw_evaluation evaluation;
-  THAW_TRY(thaw_session_evaluate(t->session, t->comm, &t->session->validation, NULL, false, t->log, &evaluation));
+  thaw_status status =
+      thaw_session_evaluate(t->session, t->comm, &t->session->validation, NULL, false, t->log, &evaluation);
+  if (status == THAW_STOPPED) return trainer_stop(t, train_signals_reason(&t->signals));
+  THAW_TRY(status);
   row[at++] = evaluation.loss;
   for (int32_t m = 0; m < metrics; m++) row[at++] = evaluation.metric[m];
   thaw_evaluation_clear(&evaluation);
