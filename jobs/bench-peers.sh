@@ -80,5 +80,5 @@ for name in torch keras; do
 done
 
 mkdir -p "$(dirname "$output")"
-python3 "$here/peers/table.py" "$results" "$cpu ($isa), core $core of $(nproc)" "$(uname -sr), $(date +%F)" | tee "$output"
+python3 "$here/peers/table.py" "$results" "$cpu ($isa), core $core of $(nproc --all)" "$(uname -sr), $(date +%F)" | tee "$output"
 echo "saved as $output"
