@@ -16,24 +16,31 @@ static thaw_status infer(thaw_layer *layer, const thaw_shape *input, int32_t inp
   return THAW_OK;
 }
 
-/* A value is kept when its 32 random bits are not below rate * 2^32. */
-static void draw_mask(const thaw_layer *layer, const thaw_layer_io *io, uint64_t sample, size_t count, uint8_t *mask) {
+/* A value is kept when its 32 random bits are not below rate * 2^32: all bits of its mask are then set. */
+static void draw_mask(const thaw_layer *layer, const thaw_layer_io *io, uint64_t sample, size_t count, uint32_t *mask) {
   thaw_draw position = {
       .seed = io->seed, .purpose = THAW_RNG_DROPOUT, .epoch = io->epoch, .sample = sample, .lane = layer->index};
   uint64_t limit = (uint64_t)(rate_of(layer) * 0x1p32);
   for (size_t i = 0; i < count; i += 4) {
     uint32_t word[4];
     thaw_random4(&position, (uint32_t)(i / 4), word);
-    for (size_t j = 0; j < 4 && i + j < count; j++) mask[i + j] = word[j] >= limit;
+    for (size_t j = 0; j < 4 && i + j < count; j++) mask[i + j] = word[j] >= limit ? UINT32_MAX : 0;
   }
 }
 
 static size_t saved_bytes(const thaw_layer *layer) {
-  return (thaw_shape_count(layer->output) + 3) / 4 * 4;
+  return thaw_shape_count(layer->output) * sizeof(uint32_t);
 }
 
-static void scale_by_mask(const uint8_t *mask, float factor, const float *x, size_t count, float *y) {
-  for (size_t i = 0; i < count; i++) y[i] = mask[i] ? x[i] * factor : 0;
+/* Without branches, so that the compiler can take several values at once. */
+static void scale_by_mask(const uint32_t *mask, float factor, const float *x, size_t count, float *y) {
+  for (size_t i = 0; i < count; i++) {
+    float scaled = x[i] * factor;
+    uint32_t bits;
+    memcpy(&bits, &scaled, sizeof bits);
+    bits &= mask[i];
+    memcpy(&y[i], &bits, sizeof bits);
+  }
 }
 
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
@@ -44,7 +51,7 @@ static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   }
   float factor = (float)(1 / (1 - rate_of(layer)));
   for (int32_t i = 0; i < io->n; i++) {
-    uint8_t *mask = (uint8_t *)io->saved + (size_t)i * saved_bytes(layer);
+    uint32_t *mask = (uint32_t *)io->saved + (size_t)i * count;
     draw_mask(layer, io, io->sample[i], count, mask);
     scale_by_mask(mask, factor, io->x[0] + (size_t)i * count, count, io->y + (size_t)i * count);
   }
@@ -61,7 +68,7 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
   }
   float factor = (float)(1 / (1 - rate_of(layer)));
   for (int32_t i = 0; i < io->n; i++)
-    scale_by_mask((const uint8_t *)io->saved + (size_t)i * saved_bytes(layer), factor, dy + (size_t)i * count, count,
+    scale_by_mask((const uint32_t *)io->saved + (size_t)i * count, factor, dy + (size_t)i * count, count,
                   dx[0] + (size_t)i * count);
 }
 
