@@ -108,7 +108,7 @@ static void test_dropout(void **state) {
   thaw_layer layer = {.ops = &thaw_layer_dropout, .name = "dropout", .config = &config, .index = 5, .inputs = 1};
   layer.input[0] = layer.output = (thaw_shape){.rank = 1, .h = 1, .w = 1, .c = WIDTH};
   static float x[N * WIDTH], y[N * WIDTH], other[N * WIDTH], dx[N * WIDTH];
-  static char saved[N * (WIDTH + 3)];
+  static uint32_t saved[N * WIDTH];
   uint64_t sample[N];
   for (int i = 0; i < N * WIDTH; i++) x[i] = 1 + (float)i;
   for (int i = 0; i < N; i++) sample[i] = 1000 + 7 * (uint64_t)i;
