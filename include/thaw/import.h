@@ -22,11 +22,12 @@ typedef struct thaw_import_options {
   int deflate;           /* 0..9 */
   bool strict;           /* a broken image is an error */
   bool overwrite;
-  bool regression;     /* CSV labels are numbers, not classes */
-  bool multi_label;    /* CSV labels are class names separated by '|', any number of them */
-  int32_t keep_bits;   /* 0: as the source, 8: reduce 16-bit sources */
-  double value_max;    /* largest value of 16-bit sources, e.g. 4095 for 12-bit detectors; 0: 65535 */
-  const char *classes; /* "a,b,c": names in index order, instead of names or numbers found; NULL */
+  bool regression;   /* CSV labels are numbers, not classes */
+  bool multi_label;  /* CSV labels are class names separated by '|', any number of them */
+  int32_t keep_bits; /* 0: as the source, 8: reduce 16-bit sources */
+  double value_max;  /* largest value of 16-bit sources, e.g. 4095 for 12-bit detectors; 0: 65535 */
+  const char
+      *classes; /* "a,b,c": the classes in index order; names found must be among them, numbers index them; NULL */
   const char *path_column, *label_column, *group_column; /* of the CSV header; NULL: "path", "label", "group" */
 } thaw_import_options;
 void thaw_import_defaults(thaw_import_options *options);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 struct thaw_digest {
@@ -37,7 +36,8 @@ void thaw_digest_add_text(thaw_digest *digest, const char *text) {
 void thaw_digest_finish(thaw_digest *digest, char out[THAW_DIGEST_TEXT]) {
   unsigned char bytes[EVP_MAX_MD_SIZE] = {0};
   EVP_DigestFinal_ex(digest->context, bytes, NULL);
-  for (int i = 0; i < 32; i++) snprintf(out + 2 * i, 3, "%02x", bytes[i]);
+  for (int i = 0; i < 64; i++) out[i] = "0123456789abcdef"[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
+  out[64] = 0;
   EVP_MD_CTX_free(digest->context);
   thaw_free(digest);
 }

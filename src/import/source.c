@@ -1,7 +1,7 @@
 /* source.c: what kind of source it is; one image of it. */
 #include "import/import_private.h"
+#include "thaw/text.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,21 +17,64 @@ static bool has_extension(const char *path, const char *extension) {
   return dot && strcasecmp(dot, extension) == 0;
 }
 
-/* "a,b,c" replaces the names that were found; there must be at least as many. */
-static thaw_status rename_classes(const thaw_import_options *options, import_source *source) {
-  thaw_strings names = {0};
-  thaw_status status = THAW_OK;
-  if (!options->classes) return THAW_OK;
-  for (const char *at = options->classes; status == THAW_OK && at;) {
-    const char *comma = strchr(at, ',');
-    char *name = comma ? strndup(at, (size_t)(comma - at)) : strdup(at);
-    status = name ? thaw_strings_add(&names, name) : thaw_fail(THAW_ERR_MEMORY, "out of memory");
-    free(name);
-    at = comma ? comma + 1 : NULL;
+/* "a,b,c" -> names. */
+static thaw_status split_names(const char *text, thaw_strings *out) {
+  while (text) {
+    const char *comma = strchr(text, ',');
+    char *name = thaw_format("%.*s", comma ? (int)(comma - text) : (int)strlen(text), text);
+    thaw_status status = name ? thaw_strings_add(out, name) : THAW_ERR_MEMORY;
+    thaw_free(name);
+    THAW_TRY(status);
+    text = comma ? comma + 1 : NULL;
   }
-  if (status == THAW_OK && names.count < source->classes.count)
-    status = thaw_fail(THAW_ERR_USAGE, "--classes names %zu classes, %s has %zu", names.count, source->name,
-                       source->classes.count);
+  return THAW_OK;
+}
+
+static int64_t find_name(const thaw_strings *names, const char *name) {
+  for (size_t i = 0; i < names->count; i++)
+    if (strcmp(names->item[i], name) == 0) return (int64_t)i;
+  return -1;
+}
+
+/* The index that each class found gets among `names`: by name where the source has names, else (or where the names are
+ * numbers) by number. map[found] is owned by the caller. */
+static thaw_status map_classes(const import_source *source, const thaw_strings *names, int32_t *map) {
+  for (size_t k = 0; k < source->classes.count; k++) {
+    const char *name = source->classes.item[k];
+    int64_t index = source->path ? find_name(names, name) : (int64_t)k;
+    if (index < 0 && thaw_parse_int(name, &index) != THAW_OK) index = -1;
+    if (index < 0 || (size_t)index >= names->count)
+      return thaw_fail(THAW_ERR_USAGE, "%s: class '%s' is not among the %zu of --classes", source->name, name,
+                       names->count);
+    map[k] = (int32_t)index;
+  }
+  return THAW_OK;
+}
+
+static thaw_status apply_map(import_source *source, const int32_t *map, size_t classes) {
+  for (int64_t i = 0; source->class_index && i < source->count; i++)
+    source->class_index[i] = map[source->class_index[i]];
+  if (!source->multi) return THAW_OK;
+  const size_t width = (size_t)source->label_width;
+  uint8_t *multi = thaw_arena_new(source->arena, (size_t)source->count, classes);
+  if (!multi) return THAW_ERR_MEMORY;
+  for (size_t i = 0; i < (size_t)source->count; i++)
+    for (size_t k = 0; k < width; k++) multi[i * classes + (size_t)map[k]] = source->multi[i * width + k];
+  source->multi = multi;
+  source->label_width = (int32_t)classes;
+  return THAW_OK;
+}
+
+/* --classes gives the names and their order, also of classes that do not occur. */
+static thaw_status order_classes(const thaw_import_options *options, import_source *source) {
+  thaw_strings names = {0};
+  if (!options->classes || source->label_kind == THAW_LABEL_NONE || source->label_kind == THAW_LABEL_TARGET)
+    return THAW_OK;
+  int32_t *map = thaw_new(source->classes.count, sizeof *map);
+  thaw_status status = map ? split_names(options->classes, &names) : THAW_ERR_MEMORY;
+  if (status == THAW_OK) status = map_classes(source, &names, map);
+  if (status == THAW_OK) status = apply_map(source, map, names.count);
+  thaw_free(map);
   if (status != THAW_OK) {
     thaw_strings_clear(&names);
     return status;
@@ -73,7 +116,7 @@ static thaw_status open_kind(thaw_comm *comm, const thaw_import_options *options
 thaw_status thaw_import__open(thaw_comm *comm, const thaw_import_options *options, thaw_log *log, import_source *out) {
   *out = (import_source){0};
   thaw_status status = open_kind(comm, options, log, out);
-  if (status == THAW_OK) status = thaw_agree(comm, rename_classes(options, out));
+  if (status == THAW_OK) status = thaw_agree(comm, order_classes(options, out));
   if (status != THAW_OK) thaw_import__close(out);
   return status;
 }

@@ -33,7 +33,8 @@ expect 2 "'7y7' is no size" photos --output new --size 7y7
 expect 2 "'a,b' is no split" photos --output new --split a,b
 expect 2 'split 0.5,0.1,0: give fractions' photos --output new --size 8 --split 0.5,0.1
 expect 2 'asks for 100 samples, there are 17' photos --output new --size 8 --split 50,50
-expect 2 'names 2 classes, photos has 3' photos --output new --size 8 --classes a,b
+expect 2 "photos: class 'cow' is not among the 2 of --classes" photos --output new --size 8 --classes cat,dog
+expect 2 "x.idx: class '2' is not among the 2 of --classes" x.idx --labels y.idx.gz --output new --classes a,b
 expect 2 '--first 99 leaves none' x.idx --output new --first 99
 expect 3 'nowhere: no such file or folder' nowhere --output new
 expect 3 'empty: no images' empty --output new

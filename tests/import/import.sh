@@ -34,6 +34,10 @@ grep -q 'image: {height: 16, width: 16, channels: 3, bits: 16, value_max: 65535}
 run 2 import list.csv --size 16x16 --fit crop --channels 1 --bits 8 --output listed -q
 grep -q 'count: 11' listed/catalog.yaml || fail "$(cat listed/catalog.yaml)"
 
+# --- the order of classes can be given, by name
+run 1 import photos --size 16x16 --classes dog,cat,horse,cow --output ordered -q
+tr '\n' ' ' <ordered/catalog.yaml | grep -q '"dog" *- "cat" *- "horse" *- "cow" *histogram: \[8, 4, 0, 5\]' || fail "$(cat ordered/catalog.yaml)"
+
 # --- inspect agrees and draws
 run 1 inspect photos1/train --sheet sheet.png >seen
 grep -q 'one of 3 classes' seen || fail "$(cat seen)"
