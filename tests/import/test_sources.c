@@ -381,6 +381,41 @@ static void arrays_that_do_not_fit(void **state) {
   thaw_import__close(&source);
 }
 
+/* ------------------------------------------------------------------ what NumPy itself writes */
+static void expect_golden(const char *name, int32_t c, bool labelled) {
+  thaw_import_options options;
+  char path[512];
+  thaw_import_defaults(&options);
+  snprintf(path, sizeof path, "%s/golden/%s", THAW_TEST_DATA, name);
+  options.source = path;
+  import_source source = {.arena = thaw_arena_create(), .name = path};
+  assert_thaw_ok(thaw_import__open_arrays(&options, &source));
+  assert_int_equal(source.count, 4);
+  assert_int_equal(source.label_kind, labelled ? THAW_LABEL_CLASS : THAW_LABEL_NONE);
+  if (labelled) assert_memory_equal(source.class_index, ((int32_t[]){3, 0, 1, 3}), 16);
+  for (int64_t i = 0; i < 4; i++) {
+    thaw_image image;
+    assert_thaw_ok(thaw_import__image(&source, i, &image));
+    assert_int_equal(image.c, c);
+    for (int k = 0; k < 15 * c; k++)
+      assert_int_equal(((uint16_t *)image.pixels)[k], (i * 45 + (c == 3 ? k : 3 * k)) * 11 % 65536);
+    thaw_image_clear(&image);
+  }
+  thaw_import__close(&source);
+}
+
+static void files_of_numpy(void **state) {
+  (void)state;
+  expect_golden("numpy.npz", 3, true);
+  expect_golden("images.npy", 3, false);
+  expect_golden("version2.npy", 1, false);
+  import_block block;
+  import_array array;
+  assert_thaw_ok(thaw_import__map(THAW_TEST_DATA "/golden/fortran.npy", &block));
+  assert_thaw_fails(thaw_npy__parse("fortran.npy", &block, &array), THAW_ERR_DATA, "Fortran order");
+  thaw_import__release(&array.block);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(csv_quotes_and_line_ends),
@@ -396,6 +431,7 @@ int main(void) {
       cmocka_unit_test(npz_members),
       cmocka_unit_test(arrays_as_a_source),
       cmocka_unit_test(arrays_that_do_not_fit),
+      cmocka_unit_test(files_of_numpy),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
