@@ -28,8 +28,8 @@ size_t thaw_features_floats(const thaw_features *features);
 /* [collective] Makes view `view` (-1: without augmentation) available: nothing to do when it is cached; else every rank
  * computes its share of blocks. A full disk switches the cache off with a warning. Without cache: returns at once. */
 thaw_status thaw_features_fill(thaw_features *features, thaw_comm *comm, int32_t view, thaw_log *log) THAW_CHECKED;
-/* [local] Filling asks `stop(context)` now and then; once any rank says yes, it ends on every rank with THAW_STOPPED and
- * the blocks that are complete stay for the next run. */
+/* [local] Filling asks `stop(context)` now and then; once any rank says yes, it ends on every rank with THAW_STOPPED
+ * and the blocks that are complete stay for the next run. */
 void thaw_features_set_stop(thaw_features *features, bool (*stop)(const void *context), const void *context);
 /* [local] out [count][floats] for samples of that view, from the cache or computed now; the same bits either way (with
  * float32 storage). */
