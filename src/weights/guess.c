@@ -2,20 +2,15 @@
 #include "thaw/zoo.h"
 #include "weights/weights_private.h"
 
-#include <string.h>
-
 typedef struct likeness {
   int32_t matched, total;
   const char *last; /* the last layer found; borrowed from the file */
 } likeness;
 
 static const thaw_weight_layer *same_layer(const thaw_weight_file *file, const thaw_layer *layer) {
-  for (size_t i = 0; i < file->count; i++) {
-    if (strcmp(file->layer[i].name, layer->name) != 0) continue;
-    const thaw_weight *weight = thaw_weight_for_param(&file->layer[i], &layer->param[0]);
-    return weight && thaw_weight_shape_matches(weight, &layer->param[0]) ? &file->layer[i] : NULL;
-  }
-  return NULL;
+  const thaw_weight_layer *found = thaw_weight_file_find(file, layer->name);
+  const thaw_weight *weight = found ? thaw_weight_for_param(found, &layer->param[0]) : NULL;
+  return weight && thaw_weight_shape_matches(weight, &layer->param[0]) ? found : NULL;
 }
 
 static likeness compare(const thaw_weight_file *file, const thaw_graph *graph) {

@@ -60,6 +60,11 @@ static thaw_status read_all(thaw_graph *graph, const thaw_weight_file *file, con
   for (int32_t i = 0; i < thaw_graph_count(graph); i++)
     if (map->layer[i]) THAW_TRY(read_layer(file, &thaw_graph_node(graph, i)->layer, map->layer[i], log));
   tell_rest(file, map, log);
+  if (map->old_resnet) {
+    thaw_weight_use_old_epsilon(graph);
+    thaw_info(log, "%s: ResNet50 of the first generation: names are translated, batch-norm epsilon is 1e-3",
+              file->path);
+  }
   return THAW_OK;
 }
 

@@ -36,9 +36,15 @@ static bool is_wanted(const thaw_node *node, bool head_too) {
   return node->layer.params > 0 && (head_too || !node->head);
 }
 
-static const thaw_weight_layer *find_layer(const thaw_weight_file *file, const char *name) {
+/* Keras once allowed a slash in names: DenseNet's file says "conv1/conv" for the layer that is now "conv1_conv". */
+static bool same_name(const char *a, const char *b) {
+  while (*a && (*a == *b || (*a == '/' && *b == '_') || (*a == '_' && *b == '/'))) a++, b++;
+  return *a == *b;
+}
+
+const thaw_weight_layer *thaw_weight_file_find(const thaw_weight_file *file, const char *name) {
   for (size_t i = 0; i < file->count; i++)
-    if (strcmp(file->layer[i].name, name) == 0) return &file->layer[i];
+    if (same_name(file->layer[i].name, name)) return &file->layer[i];
   return NULL;
 }
 
@@ -95,7 +101,12 @@ static const char *map_by_name(const thaw_graph *graph, const thaw_weight_file *
   for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
     const thaw_node *node = thaw_graph_view(graph, i);
     if (!is_wanted(node, head_too)) continue;
-    map->layer[i] = find_layer(file, node->layer.name);
+    map->layer[i] = thaw_weight_file_find(file, node->layer.name);
+    char old[32];
+    if (!map->layer[i] && thaw_weight_old_resnet_name(node->layer.name, old)) {
+      map->layer[i] = thaw_weight_file_find(file, old);
+      map->old_resnet |= map->layer[i] != NULL;
+    }
     if (map->layer[i])
       map->layers++;
     else if (!missing)

@@ -46,6 +46,8 @@ thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) THAW_
 void thaw_weight_file_close(thaw_weight_file *file);
 /* The layer called `name`, added when absent; NULL when memory is gone. */
 thaw_weight_layer *thaw_weight_file_layer(thaw_weight_file *file, const char *name);
+/* The layer called `name`, or NULL. */
+const thaw_weight_layer *thaw_weight_file_find(const thaw_weight_file *file, const char *name);
 /* Adds the variable `name`, stored in `dataset`, to a layer; `role` OTHER: told from the name. */
 thaw_status thaw_weight_file_add(thaw_weight_file *file, thaw_weight_layer *layer, const char *name,
                                  const char *dataset, thaw_weight_role role) THAW_CHECKED;
@@ -67,6 +69,7 @@ typedef struct thaw_weight_map {
   const thaw_weight_layer **layer; /* [graph count]; NULL where the node has no weights or is not wanted */
   int32_t layers;                  /* entries that are not NULL */
   const char *how;                 /* "by name", "by order", "by class and number" */
+  bool old_resnet;                 /* names were translated */
 } thaw_weight_map;
 /* For the backbone's nodes (all nodes when head_too). Checks every shape. */
 thaw_status thaw_weight_map_make(const thaw_graph *graph, const thaw_weight_file *file, bool head_too,
@@ -75,6 +78,11 @@ void thaw_weight_map_clear(thaw_weight_map *map);
 /* The weight of `layer` that belongs to `param`, or NULL. */
 const thaw_weight *thaw_weight_for_param(const thaw_weight_layer *layer, const thaw_param *param);
 bool thaw_weight_shape_matches(const thaw_weight *weight, const thaw_param *param);
+
+/* The name that the first generation of ResNet50 files gives a layer, or NULL: "res2a_branch2a" of
+ * "conv2_block1_1_conv". */
+char *thaw_weight_old_resnet_name(const char *name, char out[32]);
+void thaw_weight_use_old_epsilon(thaw_graph *graph);
 
 /* "MobileNetV2 up to block_10_project_BN", appended; "an unknown architecture" when no architecture fits. */
 void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out);

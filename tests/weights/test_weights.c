@@ -171,9 +171,36 @@ static void matched_by_order_and_by_number(void **state) {
   thaw_free(path);
   made = (handmade){.layer = {"conv2d_57", "batch_normalization_30", "depthwise_conv2d_2"}, .type = THAW_H5_F32};
   memcpy(made.weight, keras2.weight, sizeof made.weight);
+  static const char *const slashed[] = {"conv1_conv", "conv1_bn", "spread"};
+  handmade densenet = keras2;
+  densenet.layer[0] = "conv1/conv";
+  densenet.layer[1] = "conv1/bn";
+  path = write_handmade("densenet.h5", &densenet);
+  assert_loads(path, slashed, digest);
+  thaw_free(path);
   path = write_handmade("numbered.h5", &made);
   assert_loads(path, numbered, digest);
   assert_loads(path, NULL, digest);
+  thaw_free(path);
+}
+
+/* By order the two kernels would change places. */
+static void first_generation_of_resnet50(void **state) {
+  (void)state;
+  static const char *const names[] = {"conv2_block1_0_conv", "conv5_block3_3_bn", "conv3_block4_2_conv"};
+  char digest[THAW_DIGEST_TEXT];
+  handmade made = keras2;
+  made.layer[0] = "res2a_branch1";
+  made.layer[1] = "bn5c_branch2c";
+  made.layer[2] = "res3d_branch2b";
+  char *path = write_handmade("resnet50.h5", &made);
+  thaw_graph *graph = small_network(names);
+  thaw_batch_norm_config *norm = thaw_graph_node(graph, 2)->layer.config;
+  norm->epsilon = 1.001e-5;
+  assert_thaw_ok(thaw_weights_load(graph, path, NULL, digest));
+  assert_small_values(graph);
+  assert_true(norm->epsilon == 1e-3);
+  thaw_graph_destroy(graph);
   thaw_free(path);
 }
 
@@ -277,6 +304,7 @@ int main(void) {
       cmocka_unit_test(files_of_keras_3),
       cmocka_unit_test(old_names_and_other_types),
       cmocka_unit_test(matched_by_order_and_by_number),
+      cmocka_unit_test(first_generation_of_resnet50),
       cmocka_unit_test(unfit_files_are_refused),
       cmocka_unit_test(broken_files_are_refused),
       cmocka_unit_test(saved_files_load_again),
