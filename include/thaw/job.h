@@ -78,6 +78,7 @@ typedef struct thaw_checkpoint_config {
 typedef struct thaw_phase_config {
   int32_t epochs;
   thaw_choice optimizer;
+  thaw_choice schedule;    /* of the learning rate; schema NULL: constant */
   thaw_text_list unfreeze; /* block names, prefixes, "all", "none"; empty: the head only */
   bool train_batch_norm;
   int32_t line;
@@ -113,13 +114,13 @@ typedef struct thaw_job {
 } thaw_job;
 
 typedef struct thaw_job_schemas {
-  thaw_schema_list layers, losses, optimizers;
+  thaw_schema_list layers, losses, optimizers, schedules;
 } thaw_job_schemas;
 
 /* Parses `text` (the content of `path`; ranks get it by broadcast so that all parse the same bytes). Input files
  * (weights, catalogues) are resolved against the absolute folder of the job file; output and cache folders are relative
- * to the current folder. A phase without `unfreeze`, `train_batch_norm` or `optimizer` gets those of the phase before;
- * without `phases`, the training section's own epochs, optimizer, ... are the only phase. */
+ * to the current folder. A phase without `unfreeze`, `train_batch_norm`, `optimizer` or `schedule` gets those of the
+ * phase before; without `phases`, the training section's own epochs, optimizer, ... are the only phase. */
 thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
                            thaw_job **out) THAW_CHECKED;
 void thaw_job_destroy(thaw_job *job); /* accepts NULL */

@@ -21,4 +21,17 @@ const thaw_optim_ops *thaw_optim_find(const char *name);
 thaw_schema_list thaw_optim_schemas(void);
 double thaw_optim_learning_rate(const void *config);
 
+/* ------------------------------------------------------------------ learning-rate schedules
+ * With Keras' names and formulas (keras/src/optimizers/schedules), and PyTorch's one-cycle: pure functions of the
+ * number of the update in the phase. */
+typedef struct thaw_span {
+  int64_t epoch_steps; /* updates in one epoch */
+  int64_t steps;       /* updates in the whole phase: the length of what the job gives no length */
+} thaw_span;
+thaw_schema_list thaw_schedule_schemas(void);
+/* THAW_ERR_USAGE when the options do not fit together or to the span; the message starts with the option's name. */
+thaw_status thaw_schedule_check(const thaw_choice *schedule, const thaw_span *span) THAW_CHECKED;
+/* The learning rate of update `step` (0 ..) of the phase; `rate`: the optimizer's. schedule->schema NULL: `rate`. */
+double thaw_schedule_rate(const thaw_choice *schedule, const thaw_span *span, double rate, int64_t step);
+
 #endif

@@ -21,20 +21,26 @@
 #include <stdint.h>
 
 typedef enum thaw_field_kind {
-  THAW_FIELD_BOOL,   /* bool */
-  THAW_FIELD_INT,    /* int32_t */
-  THAW_FIELD_INT64,  /* int64_t */
-  THAW_FIELD_FLOAT,  /* double */
-  THAW_FIELD_CHOICE, /* int32_t: index into `choices` */
-  THAW_FIELD_TEXT,   /* char *: arena-owned, NULL when absent and no fallback_text */
-  THAW_FIELD_TEXTS,  /* thaw_text_list: arena-owned; a single scalar is a list of one */
-  THAW_FIELD_RANGE   /* double[2]: one number x means [-x, x], or a list of two (Keras' augmentation arguments) */
+  THAW_FIELD_BOOL,    /* bool */
+  THAW_FIELD_INT,     /* int32_t */
+  THAW_FIELD_INT64,   /* int64_t */
+  THAW_FIELD_FLOAT,   /* double */
+  THAW_FIELD_CHOICE,  /* int32_t: index into `choices` */
+  THAW_FIELD_TEXT,    /* char *: arena-owned, NULL when absent and no fallback_text */
+  THAW_FIELD_TEXTS,   /* thaw_text_list: arena-owned; a single scalar is a list of one */
+  THAW_FIELD_NUMBERS, /* thaw_number_list: arena-owned; a single number is a list of one; absent: empty */
+  THAW_FIELD_RANGE    /* double[2]: one number x means [-x, x], or a list of two (Keras' augmentation arguments) */
 } thaw_field_kind;
 
 typedef struct thaw_text_list {
   const char **item;
   int32_t count;
 } thaw_text_list;
+
+typedef struct thaw_number_list {
+  double *item;
+  int32_t count;
+} thaw_number_list;
 
 typedef struct thaw_field {
   const char *name; /* the key in the job file, Keras' own name */
@@ -44,6 +50,7 @@ typedef struct thaw_field {
   double fallback;  /* default for BOOL, INT, INT64, FLOAT, CHOICE and both ends of RANGE */
   bool required;    /* no default */
   bool open_low;    /* `low` itself is not allowed */
+  bool quiet;       /* a BOOL, INT or FLOAT that is left out of the echo while it has its default */
   const char *fallback_text;
   const char *const *choices; /* NULL-terminated */
   const char *help;

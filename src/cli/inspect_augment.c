@@ -115,7 +115,8 @@ static thaw_status inspect(const cli_context *cli, const char *job_path, const c
   size_t size;
   thaw_job *job = NULL;
   augment_sheet sheet = {0};
-  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas()};
+  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas(),
+                              thaw_schedule_schemas()};
   THAW_TRY(thaw_file_read(job_path, MOST_JOB_BYTES, &text, &size));
   thaw_status status = thaw_job_parse(job_path, text, size, &schemas, &job);
   if (status == THAW_OK) status = draw_sheet(&sheet, job, sheet_path);

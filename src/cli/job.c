@@ -8,8 +8,10 @@
 enum { FILE_LIMIT = 4 << 20 }; /* bytes; thaw_job_parse has a stricter limit of its own and a better message */
 
 static thaw_job_schemas job_schemas(void) {
-  return (thaw_job_schemas){
-      .layers = thaw_layer_head_schemas(), .losses = thaw_loss_schemas(), .optimizers = thaw_optim_schemas()};
+  return (thaw_job_schemas){.layers = thaw_layer_head_schemas(),
+                            .losses = thaw_loss_schemas(),
+                            .optimizers = thaw_optim_schemas(),
+                            .schedules = thaw_schedule_schemas()};
 }
 
 /* Every rank parses the same bytes with the same result, so there is nothing to agree on. */

@@ -61,6 +61,15 @@ static void echo_list(const thaw_text_list *list, thaw_text *out) {
   thaw_text_add(out, "]");
 }
 
+static void echo_numbers(const thaw_number_list *list, thaw_text *out) {
+  thaw_text_add(out, "[");
+  for (int32_t i = 0; i < list->count; i++) {
+    if (i) thaw_text_add(out, ", ");
+    config_echo_number(list->item[i], out);
+  }
+  thaw_text_add(out, "]");
+}
+
 static void echo_value(const thaw_field *field, const void *target, thaw_text *out) {
   switch (field->kind) {
   case THAW_FIELD_BOOL:
@@ -84,6 +93,9 @@ static void echo_value(const thaw_field *field, const void *target, thaw_text *o
   case THAW_FIELD_TEXTS:
     echo_list(target, out);
     break;
+  case THAW_FIELD_NUMBERS:
+    echo_numbers(target, out);
+    break;
   case THAW_FIELD_RANGE:
     thaw_text_add(out, "[");
     config_echo_number(((const double *)target)[0], out);
@@ -94,9 +106,14 @@ static void echo_value(const thaw_field *field, const void *target, thaw_text *o
   }
 }
 
-/* Absent texts and lists have no YAML form: they are left out and read back as absent. */
+/* Absent texts and lists have no YAML form: they are left out and read back as absent; quiet fields are left out where
+ * they have their default, so that a new option does not change the digest of a job that does not use it. */
 static bool has_value(const thaw_field *field, const void *target) {
   if (field->kind == THAW_FIELD_TEXT) return *(char *const *)target != NULL;
+  if (field->quiet && field->kind == THAW_FIELD_BOOL) return *(const bool *)target != (field->fallback != 0);
+  if (field->quiet && field->kind == THAW_FIELD_INT) return *(const int32_t *)target != (int32_t)field->fallback;
+  if (field->quiet && field->kind == THAW_FIELD_FLOAT) return *(const double *)target != field->fallback;
+  if (field->kind == THAW_FIELD_NUMBERS) return ((const thaw_number_list *)target)->count > 0;
   if (field->kind == THAW_FIELD_TEXTS) return ((const thaw_text_list *)target)->count > 0 || field->fallback_text;
   return true;
 }

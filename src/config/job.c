@@ -111,8 +111,17 @@ static thaw_status read_data(const reader *r) {
   return resolve(r, &data->test);
 }
 
-/* A phase without `unfreeze` or `train_batch_norm` keeps what the phase before had; so with the optimizer, whose first
- * default is training.optimizer. */
+/* `optimizer` or `schedule` of a phase or of the section above; absent: *out stays. */
+static thaw_status read_choice(const reader *r, const thaw_schema_list *list, const thaw_yaml *parent,
+                               const char *place, thaw_choice *out) {
+  const thaw_yaml *node = list->schemas ? thaw_yaml_get(parent, list->what) : NULL;
+  char inner[CONFIG_PLACE_SIZE];
+  if (config_is_null(node)) return THAW_OK;
+  return config_read_choice(&r->source, list, node, config_place(inner, place, list->what), out);
+}
+
+/* A phase without `unfreeze` or `train_batch_norm` keeps what the phase before had; so with the
+ * optimizer and the schedule, whose first defaults are training.optimizer and training.schedule. */
 static thaw_status read_phase(const reader *r, const thaw_yaml *node, const char *place, const char *const *also,
                               const thaw_phase_config *before, thaw_phase_config *phase) {
   THAW_TRY(config_defaults(&config_phase_schema, phase, r->source.arena));
@@ -120,24 +129,23 @@ static thaw_status read_phase(const reader *r, const thaw_yaml *node, const char
   phase->line = node->line;
   if (config_is_null(thaw_yaml_get(node, "unfreeze"))) phase->unfreeze = before->unfreeze;
   if (config_is_null(thaw_yaml_get(node, "train_batch_norm"))) phase->train_batch_norm = before->train_batch_norm;
-  const thaw_yaml *optimizer = thaw_yaml_get(node, "optimizer");
   phase->optimizer = before->optimizer;
-  char inner[CONFIG_PLACE_SIZE];
-  if (!config_is_null(optimizer))
-    return config_read_choice(&r->source, &r->schemas->optimizers, optimizer, config_place(inner, place, "optimizer"),
-                              &phase->optimizer);
+  phase->schedule = before->schedule;
+  THAW_TRY(read_choice(r, &r->schemas->optimizers, node, place, &phase->optimizer));
+  THAW_TRY(read_choice(r, &r->schemas->schedules, node, place, &phase->schedule));
   if (!phase->optimizer.schema) return config_fail(&r->source, node->line, place, "'optimizer' is missing");
   return THAW_OK;
 }
 
-static const char *const training_keys[] = {
-    "loss",           "optimizer", "phases",     "epochs", "unfreeze", "train_batch_norm",
-    "early_stopping", "reduce_lr", "checkpoint", NULL};
+static const char *const training_keys[] = {"loss",     "optimizer",        "schedule",       "phases",    "epochs",
+                                            "unfreeze", "train_batch_norm", "early_stopping", "reduce_lr", "checkpoint",
+                                            NULL};
 
 /* Without `phases`, the section itself is the only phase. */
 static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
-  static const char *const also[] = {"loss",    "optimizer", "early_stopping", "reduce_lr", "checkpoint",  "batch_size",
-                                     "metrics", "slice",     "phases",         "threads",   "max_minutes", NULL};
+  static const char *const also[] = {"loss",       "optimizer",   "schedule", "early_stopping", "reduce_lr",
+                                     "checkpoint", "batch_size",  "metrics",  "slice",          "phases",
+                                     "threads",    "max_minutes", NULL};
   const thaw_phase_config none = {0};
   if (config_is_null(thaw_yaml_get(node, "epochs")))
     return config_fail(&r->source, node->line, "training", "'phases' (or 'epochs' and 'optimizer') is missing");
@@ -149,7 +157,7 @@ static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
 
 static thaw_status read_phases(const reader *r, const thaw_yaml *training) {
   static const char *const misplaced[] = {"epochs", "unfreeze", "train_batch_norm"};
-  static const char *const also[] = {"optimizer", NULL};
+  static const char *const also[] = {"optimizer", "schedule", NULL};
   const thaw_yaml *node = thaw_yaml_get(training, "phases");
   if (config_is_null(node)) return read_single_phase(r, training);
   for (int i = 0; i < 3; i++) {
@@ -159,10 +167,8 @@ static thaw_status read_phases(const reader *r, const thaw_yaml *training) {
   if (node->kind != THAW_YAML_LIST || node->count < 1 || node->count > MAX_PHASES)
     return config_fail(&r->source, node->line, "training.phases", "expected a list of 1 .. %d phases", (int)MAX_PHASES);
   thaw_phase_config before = {0};
-  const thaw_yaml *optimizer = thaw_yaml_get(training, "optimizer");
-  if (!config_is_null(optimizer))
-    THAW_TRY(
-        config_read_choice(&r->source, &r->schemas->optimizers, optimizer, "training.optimizer", &before.optimizer));
+  THAW_TRY(read_choice(r, &r->schemas->optimizers, training, "training", &before.optimizer));
+  THAW_TRY(read_choice(r, &r->schemas->schedules, training, "training", &before.schedule));
   r->job->training.phases = thaw_arena_new(r->source.arena, (size_t)node->count, sizeof before);
   if (!r->job->training.phases) return THAW_ERR_MEMORY;
   for (const thaw_yaml *item = node->child; item; item = item->next) {

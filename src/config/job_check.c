@@ -73,11 +73,25 @@ static thaw_status check_crop(const checker *c, const thaw_yaml *root) {
                      "%.15g is out of range: 0 (off), or the smallest kept fraction, 0.05 .. 1", augment->crop);
 }
 
+/* Both set the learning rate; Keras refuses the pair, too. */
+static thaw_status check_reduce_lr(const checker *c) {
+  const thaw_training_config *training = &c->job->training;
+  for (int32_t i = 0; i < training->phase_count && training->reduce_lr.enabled; i++) {
+    const thaw_choice *schedule = &training->phases[i].schedule;
+    if (schedule->schema && strcmp(schedule->schema->name, "constant"))
+      return config_fail(c->source, schedule->line, "training.reduce_lr",
+                         "cannot go with the schedule '%s' of phase %d: both set the learning rate",
+                         schedule->schema->name, i + 1);
+  }
+  return THAW_OK;
+}
+
 thaw_status config_check_job(const config_source *source, const thaw_yaml *root, thaw_job *job) {
   checker c = {.source = source, .training = thaw_yaml_get(root, "training"), .job = job};
   THAW_TRY(check_metrics(&c));
   THAW_TRY(check_labels(&c));
   THAW_TRY(check_crop(&c, root));
+  THAW_TRY(check_reduce_lr(&c));
   THAW_TRY(check_monitor(&c, "early_stopping", &job->training.early_stopping.monitor));
   THAW_TRY(check_monitor(&c, "reduce_lr", &job->training.reduce_lr.monitor));
   return check_monitor(&c, "checkpoint", &job->training.checkpoint.monitor);

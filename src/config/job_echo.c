@@ -83,6 +83,10 @@ static void echo_training(const thaw_training_config *training, bool digest_only
   for (int32_t i = 0; i < training->phase_count; i++) {
     thaw_text_add(out, "    - optimizer: ");
     echo_choice("name", &training->phases[i].optimizer, out);
+    if (training->phases[i].schedule.schema) {
+      thaw_text_add(out, "      schedule: ");
+      echo_choice("name", &training->phases[i].schedule, out);
+    }
     echo_block(&config_phase_schema, &training->phases[i], NULL, "      ", out);
   }
 }
@@ -110,7 +114,7 @@ static void help_section(const char *title, const thaw_schema *schema, const cha
 }
 
 static void help_list(const char *title, const thaw_schema_list *list, thaw_text *out) {
-  for (const thaw_schema *const *schema = list->schemas; *schema; schema++) {
+  for (const thaw_schema *const *schema = list->schemas; schema && *schema; schema++) {
     thaw_text_add(out, "%s {%s: %s}: %s\n", title, list->key, (*schema)->name, (*schema)->help ? (*schema)->help : "");
     thaw_schema_help(*schema, out);
   }
@@ -127,9 +131,13 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
   help_section("training", &config_training_schema,
                "  loss (a loss, required): its name, or {name: ..., ...}\n"
                "  optimizer (an optimizer): its name, or {name: ..., ...}\n"
+               "  schedule (a schedule): of the learning rate in every phase that has none of its own\n"
                "  phases (list): or, for a single phase, its keys directly in training\n",
                out);
-  help_section("training.phases", &config_phase_schema, "", out);
+  help_section("training.phases", &config_phase_schema,
+               "  optimizer (an optimizer): default: that of the phase before, or of training\n"
+               "  schedule (a schedule): of the learning rate; default: that of the phase before, or of training\n",
+               out);
   help_section("training.early_stopping", &config_early_stopping_schema, "", out);
   help_section("training.reduce_lr", &config_reduce_lr_schema, "", out);
   help_section("training.checkpoint", &config_checkpoint_schema, "", out);
@@ -138,4 +146,5 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
   help_list("layer", &schemas->layers, out);
   help_list("loss", &schemas->losses, out);
   help_list("optimizer", &schemas->optimizers, out);
+  help_list("schedule", &schemas->schedules, out);
 }

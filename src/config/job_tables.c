@@ -198,8 +198,7 @@ static const thaw_field phase_fields[] = {
      .help = "batch normalisation of unfrozen layers is trained, too"},
 };
 const thaw_schema config_phase_schema = {"phases", sizeof(thaw_phase_config), phase_fields, COUNT(phase_fields),
-                                         "one entry per phase; each has an optimizer, by default that of the phase "
-                                         "before"};
+                                         "one entry per phase"};
 
 static const thaw_field early_stopping_fields[] = {
     {.name = "monitor",

@@ -170,6 +170,18 @@ static thaw_status read_texts(const config_source *source, const thaw_field *fie
   return THAW_OK;
 }
 
+static thaw_status read_numbers(const config_source *source, const thaw_field *field, const thaw_yaml *node,
+                                const char *place, thaw_number_list *out) {
+  if (node->kind == THAW_YAML_MAP) return wrong_type(source, node, place, "a number or a list of numbers");
+  bool list = node->kind == THAW_YAML_LIST;
+  int32_t count = list ? node->count : 1, i = 0;
+  *out = (thaw_number_list){.item = thaw_arena_new(source->arena, (size_t)count, sizeof *out->item), .count = count};
+  if (!out->item) return THAW_ERR_MEMORY;
+  for (const thaw_yaml *item = list ? node->child : node; i < count; item = item->next)
+    THAW_TRY(read_float(source, field, item, place, &out->item[i++]));
+  return THAW_OK;
+}
+
 static thaw_status read_field(const config_source *source, const thaw_field *field, const thaw_yaml *node,
                               const char *place, void *target) {
   int64_t whole = 0;
@@ -190,6 +202,8 @@ static thaw_status read_field(const config_source *source, const thaw_field *fie
     return read_text(source, field, node, place, target);
   case THAW_FIELD_TEXTS:
     return read_texts(source, field, node, place, target);
+  case THAW_FIELD_NUMBERS:
+    return read_numbers(source, field, node, place, target);
   case THAW_FIELD_RANGE:
     return read_range(source, field, node, place, target);
   }

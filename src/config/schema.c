@@ -44,6 +44,9 @@ static thaw_status set_default(const thaw_field *field, void *target, thaw_arena
     list->count = 1;
     break;
   }
+  case THAW_FIELD_NUMBERS:
+    *(thaw_number_list *)target = (thaw_number_list){0};
+    break;
   }
   return THAW_OK;
 }
@@ -115,6 +118,8 @@ static const char *kind_name(const thaw_field *field) {
     return field->choices ? "one of" : "text";
   case THAW_FIELD_TEXTS:
     return "text or list of texts";
+  case THAW_FIELD_NUMBERS:
+    return "number or list of numbers";
   case THAW_FIELD_RANGE:
     return "number x for [-x, x], or [low, high]";
   }
@@ -146,6 +151,8 @@ static void add_fallback(const thaw_field *field, thaw_text *out) {
   case THAW_FIELD_TEXT:
   case THAW_FIELD_TEXTS:
     if (field->fallback_text) thaw_text_add(out, ", default %s", field->fallback_text);
+    break;
+  case THAW_FIELD_NUMBERS:
     break;
   default:
     thaw_text_add(out, ", default ");

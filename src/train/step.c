@@ -60,6 +60,10 @@ static thaw_status make_room_for_joint(train_step *step) {
 thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm *comm, train_state *state) {
   *step = (train_step){.session = session, .comm = comm};
   const thaw_training_config *training = &session->job->training;
+  if (session->phase >= 0 && session->phase < training->phase_count) {
+    step->schedule = &training->phases[session->phase].schedule;
+    step->span = train_phase_span(session, session->phase);
+  }
   thaw_epoch epoch = {.samples = session->train.info->count, .batch = training->batch_size, .slice = training->slice};
   size_t rows = (size_t)session->max_samples, width = (size_t)session->outputs, largest = 1;
   THAW_TRY(bind_tensors(step, state, &largest));
@@ -190,25 +194,25 @@ static thaw_status forward_backward(train_step *step, const thaw_step_share *par
 
 /* ------------------------------------------------------------------ what went wrong */
 
-static thaw_status diverged(const train_state *state, const char *what, int64_t slice) {
+static thaw_status diverged(const train_step *step, const train_state *state, const char *what, int64_t slice) {
   return thaw_fail(
       THAW_ERR_RUN,
       "training diverged: %s is not finite in phase %lld, epoch %lld, step %lld, slice %lld (learning rate "
       "%g); earlier checkpoints are kept: lower the learning rate and start again",
       what, (long long)state->phase + 1, (long long)state->epoch + 1, (long long)(state->step + 1), (long long)slice,
-      state->rate);
+      step->rate);
 }
 
 /* [collective] */
 static thaw_status loss_diverged(train_step *step, const train_state *state) {
   int64_t lowest = step->bad_slice >= 0 ? -step->bad_slice : INT64_MIN;
   THAW_TRY(thaw_comm_max_int(step->comm, &lowest, 1));
-  return diverged(state, "the loss", -lowest);
+  return diverged(step, state, "the loss", -lowest);
 }
 
 static thaw_status gradient_diverged(train_step *step, const train_state *state, size_t tensor, int64_t slice) {
   char *what = thaw_format("the gradient of %s/%s", step->state[tensor]->layer, step->state[tensor]->name);
-  thaw_status status = diverged(state, what ? what : "a gradient", slice);
+  thaw_status status = diverged(step, state, what ? what : "a gradient", slice);
   thaw_free(what);
   return status;
 }
@@ -240,8 +244,13 @@ double train_regularization(thaw_session *session) {
   return sum;
 }
 
+double train_step_rate(const train_step *step, const train_state *state, int64_t index) {
+  if (!step->schedule) return state->rate;
+  return thaw_schedule_rate(step->schedule, &step->span, state->rate, state->epoch * step->span.epoch_steps + index);
+}
+
 /* Every rank computes the same update from the same sums. */
-static void update(train_step *step, const thaw_choice *optimizer, double rate) {
+static void update(train_step *step, const thaw_choice *optimizer) {
   const thaw_optim_ops *ops = thaw_optim_find(optimizer->schema->name);
   for (int32_t t = 0; t < step->tensors; t++) {
     const char *layer;
@@ -250,7 +259,7 @@ static void update(train_step *step, const thaw_choice *optimizer, double rate) 
     thaw_exact_get(step->exact, (size_t)t, 1, step->gradient);
     add_regularization(param, step->gradient, state->count);
     state->steps++;
-    ops->update(optimizer->config, rate, state->steps, param->value, step->gradient, state->slot, state->count);
+    ops->update(optimizer->config, step->rate, state->steps, param->value, step->gradient, state->slot, state->count);
   }
   if (step->coupled) thaw_live_update_statistics(step->session->live);
 }
@@ -298,6 +307,7 @@ thaw_status train_step_apply(train_step *step, train_state *state, const thaw_ch
   enum { MOST_ATTEMPTS = 4 };
   int64_t wish[THAW_EXACT_FLAGS];
   memcpy(wish, flags, sizeof wish);
+  step->rate = train_step_rate(step, state, index);
   if (step->coupled) THAW_TRY(thaw_agree(step->comm, fetched)); /* nobody may be missing in the joint sums */
   thaw_verdict verdict = THAW_EXACT_AGAIN;
   for (int i = 0; i < MOST_ATTEMPTS && verdict == THAW_EXACT_AGAIN; i++) {
@@ -306,6 +316,6 @@ thaw_status train_step_apply(train_step *step, train_state *state, const thaw_ch
   }
   if (verdict != THAW_EXACT_DONE) return thaw_fail(THAW_ERR_INTERNAL, "no scale fits the gradients of this step");
   accept_sums(step, state, step->share[index % 2].batch, train_regularization(step->session));
-  update(step, optimizer, state->rate);
+  update(step, optimizer);
   return THAW_OK;
 }

@@ -11,7 +11,9 @@
 /* [collective] Drops what thaw_session_phase made; harmless when there is nothing. */
 void thaw_session_leave_phase(thaw_session *session);
 
-/* [local] Whether every phase's words name layers. */
+/* [local] The updates of a phase, for its schedule. */
+thaw_span train_phase_span(const thaw_session *session, int32_t phase);
+/* [local] Whether every phase's words name layers and its schedule fits. */
 thaw_status train_phases_check(thaw_session *session);
 
 /* ------------------------------------------------------------------ what a run is made of (state.c, checkpoint.c) */
@@ -129,6 +131,9 @@ typedef struct train_step {
   thaw_session *session;
   thaw_comm *comm;
   thaw_exact *exact;
+  const thaw_choice *schedule; /* of the session's phase, with its lengths */
+  thaw_span span;
+  double rate; /* of the update under way */
   thaw_epoch epoch;
   int32_t view;
   thaw_step_share share[2]; /* the present one and the next, by turns */
@@ -148,6 +153,8 @@ enum { STEP_STOP, STEP_FAILED, STEP_CHECKPOINT, STEP_LOSS };
 /* [local] For the session's present phase. */
 thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm *comm, train_state *state);
 void train_step_clear(train_step *step);
+/* [local] The learning rate of step `index` of the state's epoch. */
+double train_step_rate(const train_step *step, const train_state *state, int64_t index);
 /* [local] Starts an epoch at step `first`. */
 thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first);
 /* [collective] Step `index` of the epoch: forward, backward, reduction, update; adds to state->sum. In flags[STEP_STOP]

@@ -206,7 +206,7 @@ static thaw_status finish_epoch(trainer *t) {
   row[0] = (double)t->state.phase + 1;
   row[1] = (double)t->state.epochs + 1;
   row[2] = (double)t->state.steps;
-  row[3] = t->state.rate;
+  row[3] = train_step_rate(&t->step, &t->state, thaw_epoch_steps(&t->step.epoch) - 1);
   THAW_TRY(measure(t, row));
   row[t->state.columns - 1] = t->state.seconds + thaw_seconds() - t->epoch_started;
   THAW_TRY(check_row(t, row));

@@ -91,7 +91,8 @@ static thaw_status make_job(fixture *f, int optimizer, bool batch_norm, double r
                   n->architecture, n->weights, n->side, n->side, folder, n->architecture, BATCH, n->live,
                   batch_norm ? "true" : "false", optimizers[optimizer].optimizer, rate, optimizers[optimizer].options);
   if (!text) return THAW_ERR_MEMORY;
-  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas()};
+  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas(),
+                              thaw_schedule_schemas()};
   thaw_status status = thaw_job_parse("job.yaml", text, strlen(text), &schemas, &f->job);
   thaw_free(text);
   return status;

@@ -69,7 +69,8 @@ static thaw_status make_job(fixture *f, const trajectory *c) {
                            "  phases: [{epochs: 5, optimizer: %s}]\n",
                            c->head, c->loss, BATCH, SLICE, c->optimizer);
   if (!text) return THAW_ERR_MEMORY;
-  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas()};
+  thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas(),
+                              thaw_schedule_schemas()};
   thaw_status status = thaw_job_parse("job.yaml", text, strlen(text), &schemas, &f->job);
   thaw_free(text);
   return status;
