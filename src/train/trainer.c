@@ -134,13 +134,17 @@ static thaw_status train_epoch(trainer *t) {
   if (filled == THAW_STOPPED) return trainer_stop(t, train_signals_reason(&t->signals));
   THAW_TRY(filled);
   THAW_TRY(thaw_agree(t->comm, train_step_epoch(&t->step, &epoch, view, t->state.step)));
-  char title[64];
+  thaw_features_stats before = thaw_features_statistics(t->session->train.features);
+  char title[64], note[64] = "";
   snprintf(title, sizeof title, "epoch %lld/%d", (long long)t->state.epoch + 1, phase_config(t)->epochs);
   thaw_progress_begin(t->log, title, "samples", epoch.samples);
   t->epoch_started = thaw_seconds();
   t->shown_samples = 0;
   thaw_status status = run_steps(t);
-  thaw_progress_end(t->log, NULL);
+  thaw_features_stats after = thaw_features_statistics(t->session->train.features);
+  if (after.computed > before.computed) /* without the cache the epoch reads images */
+    snprintf(note, sizeof note, "waited %.2f s for images", after.stall_seconds - before.stall_seconds);
+  thaw_progress_end(t->log, note);
   return status;
 }
 
