@@ -6,7 +6,7 @@
 #include "thaw/kernel.h"
 
 typedef struct cli_bench_options {
-  const char *network, *cut;
+  const char *network, *cut, *unfreeze;
   int32_t size, batch, threads, slice;
   double seconds;
   bool layers; /* the table */
@@ -15,7 +15,8 @@ typedef struct cli_bench_options {
 
 /* [collective] The frozen forward of one network with random weights. Every rank measures, rank 0 shows its own. */
 thaw_status cli_bench_network(cli_context *cli, const cli_bench_options *options) THAW_CHECKED;
-/* [collective] Training a dense head from given features, all ranks together. */
+/* [collective] Training a dense head, or live layers of a network and the head, from given features, all ranks
+ * together. */
 thaw_status cli_bench_head(cli_context *cli, const cli_bench_options *options) THAW_CHECKED;
 
 #endif

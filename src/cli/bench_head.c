@@ -1,4 +1,4 @@
-/* thaw bench --head: training a head from features in memory, through the parts of a real step. */
+/* thaw bench --head and --unfreeze: training from features in memory, through the parts of a real step. */
 #include "cli/bench.h"
 
 #include "thaw/loader.h"
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { FEATURES = 512, HIDDEN = 128, CLASSES = 10, SAMPLES = 4096, MAX_TENSORS = 4 };
+enum { FEATURES = 512, HIDDEN = 128, CLASSES = 10, SAMPLES = 4096 };
 
 typedef struct head {
   thaw_comm *comm;
@@ -21,8 +21,9 @@ typedef struct head {
   thaw_exact *exact;
   thaw_epoch epoch;
   thaw_step_share share;
-  float *all_features, *all_labels; /* [SAMPLES][FEATURES], [SAMPLES][CLASSES] */
-  float *features, *labels, *dy, *gradient, *slot[MAX_TENSORS][THAW_MAX_SLOTS];
+  int32_t samples;                  /* of an epoch */
+  float *all_features, *all_labels; /* [samples][cut floats], [samples][CLASSES] */
+  float *features, *labels, *dy, *gradient, *(*slot)[THAW_MAX_SLOTS];
   double *value;
   const thaw_loss_ops *loss;
   const thaw_optim_ops *optimizer;
@@ -30,39 +31,54 @@ typedef struct head {
   int64_t steps;
 } head;
 
-static thaw_status build_graph(head *h) {
+static thaw_status add_dense(head *h, int32_t *last) {
   thaw_dense_config hidden = {.units = HIDDEN, .activation = THAW_RELU, .use_bias = true};
   thaw_dense_config output = {.units = CLASSES, .activation = THAW_SOFTMAX, .use_bias = true};
-  int32_t last = 0;
-  THAW_TRY(thaw_graph_create((thaw_shape){.rank = 1, .h = 1, .w = 1, .c = FEATURES}, &h->graph));
-  THAW_TRY(thaw_graph_add(h->graph, "dense", &hidden, NULL, &last, 1, &last));
-  THAW_TRY(thaw_graph_add(h->graph, "dropout", &(thaw_dropout_config){.rate = 0.5}, NULL, &last, 1, &last));
-  THAW_TRY(thaw_graph_add(h->graph, "dense", &output, NULL, &last, 1, &last));
-  thaw_graph_mark_head(h->graph, 1);
+  THAW_TRY(thaw_graph_add(h->graph, "dense", &hidden, NULL, last, 1, last));
+  THAW_TRY(thaw_graph_add(h->graph, "dropout", &(thaw_dropout_config){.rate = 0.5}, NULL, last, 1, last));
+  return thaw_graph_add(h->graph, "dense", &output, NULL, last, 1, last);
+}
+
+/* The head by itself on a vector, or on top of a network with some layers live. */
+static thaw_status build_graph(head *h, const cli_bench_options *options) {
+  int32_t last = 0, first = 1;
+  if (options->unfreeze) {
+    const thaw_architecture *architecture = thaw_architecture_find(options->network);
+    int32_t size = options->size ? options->size : architecture ? architecture->default_size : 224;
+    thaw_shape shape = {.rank = 3, .h = size, .w = size, .c = 3};
+    THAW_TRY(thaw_zoo_build(options->network, shape, options->cut, &h->graph, &last));
+    THAW_TRY(thaw_graph_add(h->graph, "global_average_pooling", NULL, NULL, &last, 1, &last));
+    first = last;
+  } else {
+    THAW_TRY(thaw_graph_create((thaw_shape){.rank = 1, .h = 1, .w = 1, .c = FEATURES}, &h->graph));
+  }
+  THAW_TRY(add_dense(h, &last));
+  thaw_graph_mark_head(h->graph, first);
+  if (options->unfreeze) THAW_TRY(thaw_graph_unfreeze(h->graph, &options->unfreeze, 1, false));
   THAW_TRY(thaw_graph_bind(h->graph));
   thaw_graph_initialize(h->graph, 1, false);
   return thaw_graph_cut(h->graph, &h->cut);
 }
 
 static thaw_status make_data(head *h) {
-  h->all_features = thaw_arena_new(h->arena, (size_t)SAMPLES * FEATURES, sizeof(float));
-  h->all_labels = thaw_arena_new(h->arena, (size_t)SAMPLES * CLASSES, sizeof(float));
+  h->all_features = thaw_arena_new(h->arena, (size_t)h->samples * h->cut.floats, sizeof(float));
+  h->all_labels = thaw_arena_new(h->arena, (size_t)h->samples * CLASSES, sizeof(float));
   if (!h->all_features || !h->all_labels) return THAW_ERR_MEMORY;
   thaw_draw position = {.seed = 1, .purpose = THAW_RNG_TEST};
-  thaw_random_uniform(&position, h->all_features, (uint32_t)SAMPLES * FEATURES);
-  for (uint32_t i = 0; i < SAMPLES; i++) {
+  for (int32_t i = 0; i < h->samples; i++) {
     uint32_t word[4];
-    position.sample = i + 1;
+    position.sample = (uint64_t)i;
+    thaw_random_uniform(&position, h->all_features + (size_t)i * h->cut.floats, (uint32_t)h->cut.floats);
     thaw_random4(&position, 0, word);
-    h->all_labels[i * CLASSES + word[0] % CLASSES] = 1;
+    h->all_labels[(size_t)i * CLASSES + word[0] % CLASSES] = 1;
   }
   return THAW_OK;
 }
 
 static thaw_status bind_step(head *h, const cli_bench_options *options) {
-  size_t rows = (size_t)options->batch, largest = 0, size[MAX_TENSORS];
+  size_t rows = (size_t)options->batch, largest = 0;
   h->epoch =
-      (thaw_epoch){.seed = 1, .samples = SAMPLES, .batch = options->batch, .slice = options->slice, .shuffle = true};
+      (thaw_epoch){.seed = 1, .samples = h->samples, .batch = options->batch, .slice = options->slice, .shuffle = true};
   THAW_TRY(thaw_step_share_create(&h->epoch, thaw_comm_size(h->comm), &h->share));
   THAW_TRY(thaw_live_create(h->graph, &h->cut, options->isa, options->batch, options->slice, &h->live));
   h->loss = thaw_loss_find("categorical_crossentropy");
@@ -71,14 +87,17 @@ static thaw_status bind_step(head *h, const cli_bench_options *options) {
   h->loss_config = thaw_schema_defaults(h->loss->schema, h->arena);
   h->optimizer_config = thaw_schema_defaults(h->optimizer->schema, h->arena);
   if (!h->loss_config || !h->optimizer_config) return THAW_ERR_MEMORY;
+  size_t tensors = (size_t)thaw_live_tensors(h->live), *size = thaw_arena_new(h->arena, tensors, sizeof *size);
+  h->slot = thaw_arena_new(h->arena, tensors, sizeof *h->slot);
+  if (!size || !h->slot) return THAW_ERR_MEMORY;
   for (int32_t t = 0; t < thaw_live_tensors(h->live); t++) {
     size[t] = thaw_param_count(thaw_live_tensor(h->live, t, NULL));
     if (size[t] > largest) largest = size[t];
     for (int32_t s = 0; s < h->optimizer->slots(h->optimizer_config); s++)
       if (!(h->slot[t][s] = thaw_arena_new(h->arena, size[t], sizeof(float)))) return THAW_ERR_MEMORY;
   }
-  THAW_TRY(thaw_exact_create(size, (size_t)thaw_live_tensors(h->live), &h->exact));
-  h->features = thaw_arena_new(h->arena, rows * FEATURES, sizeof(float));
+  THAW_TRY(thaw_exact_create(size, tensors, &h->exact));
+  h->features = thaw_arena_new(h->arena, rows * h->cut.floats, sizeof(float));
   h->labels = thaw_arena_new(h->arena, rows * CLASSES, sizeof(float));
   h->dy = thaw_arena_new(h->arena, rows * CLASSES, sizeof(float));
   h->value = thaw_arena_new(h->arena, rows, sizeof(double));
@@ -88,7 +107,8 @@ static thaw_status bind_step(head *h, const cli_bench_options *options) {
 
 static thaw_status prepare(head *h, const cli_bench_options *options) {
   if (!(h->arena = thaw_arena_create())) return THAW_ERR_MEMORY;
-  THAW_TRY(build_graph(h));
+  h->samples = options->unfreeze ? options->batch : SAMPLES;
+  THAW_TRY(build_graph(h, options));
   THAW_TRY(make_data(h));
   return bind_step(h, options);
 }
@@ -105,7 +125,8 @@ static void clear(head *h) {
 static void fetch(head *h) {
   for (int32_t i = 0; i < h->share.samples; i++) {
     size_t sample = (size_t)h->share.sample[i];
-    memcpy(h->features + (size_t)i * FEATURES, h->all_features + sample * FEATURES, FEATURES * sizeof(float));
+    memcpy(h->features + (size_t)i * h->cut.floats, h->all_features + sample * h->cut.floats,
+           h->cut.floats * sizeof(float));
     memcpy(h->labels + (size_t)i * CLASSES, h->all_labels + sample * CLASSES, CLASSES * sizeof(float));
   }
 }
@@ -182,11 +203,16 @@ thaw_status cli_bench_head(cli_context *cli, const cli_bench_options *options) {
   thaw_status status = thaw_agree(cli->comm, prepare(&h, options));
   if (status == THAW_OK) status = measure(&h, options, &best);
   if (status == THAW_OK) {
-    cli_print(cli, "head %d -> %d -> %d, batch %d in slices of %d, %d rank%s, %zu bytes reduced per step\n", FEATURES,
-              HIDDEN, CLASSES, options->batch, options->slice, thaw_comm_size(cli->comm),
-              thaw_comm_size(cli->comm) == 1 ? "" : "s", thaw_exact_bytes(h.exact));
-    cli_print(cli, "total %.2f us per step, %.0f samples/s\n", best / (double)thaw_epoch_steps(&h.epoch) * 1e6,
-              SAMPLES / best);
+    char live[32];
+    if (options->unfreeze)
+      cli_print(cli, "%s with %s live and a head, from features at the cut", options->network, options->unfreeze);
+    else
+      cli_print(cli, "head %d -> %d -> %d", FEATURES, HIDDEN, CLASSES);
+    cli_print(cli, ", batch %d in slices of %d, %d rank%s, %zu bytes reduced per step, live part %s\n", options->batch,
+              options->slice, thaw_comm_size(cli->comm), thaw_comm_size(cli->comm) == 1 ? "" : "s",
+              thaw_exact_bytes(h.exact), thaw_format_bytes((double)thaw_live_bytes(h.live), live));
+    cli_print(cli, "total %.2f us per step, %.*f samples/s\n", best / (double)thaw_epoch_steps(&h.epoch) * 1e6,
+              options->unfreeze ? 2 : 0, h.samples / best);
   }
   clear(&h);
   return status;

@@ -13,7 +13,8 @@ static const char details[] =
     "examples:\n"
     "  thaw bench --network vgg16\n"
     "  taskset -c 0 thaw bench --network mobilenetv2 --batch 16 --isa avx2\n"
-    "  thaw bench --head --batch 64\n";
+    "  thaw bench --head --batch 64\n"
+    "  thaw bench --network vgg16 --unfreeze block5\n";
 
 /* The processor's name as Linux tells it. */
 static void processor_name(char out[128]) {
@@ -59,7 +60,7 @@ thaw_status cli_bench(cli_context *cli) {
        .target = &bench.batch,
        .low = 0,
        .high = 65536,
-       .fallback = "16, for a head 64",
+       .fallback = "16; 64 for a head, 32 with --unfreeze",
        .help = "images in flight, or the global batch of a head"},
       {.name = "threads",
        .kind = CLI_INT,
@@ -81,6 +82,11 @@ thaw_status cli_bench(cli_context *cli) {
        .help = "measure at least this long; the best run counts"},
       {.name = "layers", .kind = CLI_FLAG, .target = &bench.layers, .help = "show every operation of the network"},
       {.name = "head", .kind = CLI_FLAG, .target = &head, .help = "train a dense head from given features instead"},
+      {.name = "unfreeze",
+       .kind = CLI_TEXT,
+       .target = &bench.unfreeze,
+       .value = "LAYERS",
+       .help = "train these layers of the network and a head, from features at their cut"},
       {.name = "slice",
        .kind = CLI_INT,
        .target = &bench.slice,
@@ -96,7 +102,8 @@ thaw_status cli_bench(cli_context *cli) {
   THAW_TRY(cli_parse(cli, &usage));
   if (cli->done) return THAW_OK;
   THAW_TRY(thaw_agree(cli->comm, thaw_isa_select(isa, &bench.isa)));
-  if (bench.batch == 0) bench.batch = head ? 64 : 16;
+  if (head) bench.unfreeze = NULL;
+  if (bench.batch == 0) bench.batch = head ? 64 : bench.unfreeze ? 32 : 16;
   describe_machine(cli, bench.isa);
-  return head ? cli_bench_head(cli, &bench) : cli_bench_network(cli, &bench);
+  return head || bench.unfreeze ? cli_bench_head(cli, &bench) : cli_bench_network(cli, &bench);
 }
