@@ -36,6 +36,7 @@ typedef struct thaw_layer_io {
   float *y;              /* [n] output samples */
   void *saved;           /* kept from forward to backward, n * saved_bytes; NULL when no backward will follow */
   void *scratch;         /* dies at return, scratch_bytes(n) */
+  void *workspace;       /* see workspace_create; NULL outside the live executor */
   int32_t n;
   const uint64_t *sample; /* [n] global sample indices (dropout) */
   uint64_t seed;
@@ -66,6 +67,12 @@ typedef struct thaw_layer_ops {
    * whose own activation is softmax or sigmoid saves exactly its logits, [output] floats per sample. */
   size_t (*saved_bytes)(const thaw_layer *layer);
   size_t (*scratch_bytes)(const thaw_layer *layer, const thaw_isa *isa, int32_t n);
+  /* NULL: none. What all calls of a step share, made from the parameters (packed weights). Created once; *out may stay
+   * NULL when the layer has no use for one. refresh: before every forward pass. */
+  thaw_status (*workspace_create)(const thaw_layer *layer, const thaw_isa *isa, thaw_arena *arena, bool backward,
+                                  void **out);
+  void (*workspace_refresh)(const thaw_layer *layer, void *workspace);
+  void (*workspace_destroy)(void *workspace); /* what the arena does not hold */
   /* NULL: zeros. Fills layer->param[].value from streams of THAW_RNG_INIT that layer->index tells apart. */
   void (*initialize)(thaw_layer *layer, uint64_t seed);
   /* Layers that couple the samples of a batch (BatchNormalization live): number of doubles summed over the whole global

@@ -106,6 +106,18 @@ static thaw_status allocate_gradients(thaw_live *live) {
   return status;
 }
 
+static thaw_status create_workspaces(thaw_live *live) {
+  for (int32_t i = 0; i < live->count; i++) {
+    const thaw_layer *layer = &live->graph->node[i]->layer;
+    bool passes = false; /* a gradient to its input */
+    for (int32_t j = 0; j < layer->inputs; j++)
+      passes = passes || live->node[live->graph->node[i]->input[j]].needs_gradient;
+    if (live->node[i].live && layer->ops->workspace_create)
+      THAW_TRY(layer->ops->workspace_create(layer, live->isa, live->arena, passes, &live->node[i].workspace));
+  }
+  return THAW_OK;
+}
+
 /* Scratch for the largest call, and room for the gradients of one call's inputs. */
 static thaw_status allocate_scratch(thaw_live *live) {
   size_t scratch = 0, temporary = 0;
@@ -147,6 +159,7 @@ thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_
   if (status == THAW_OK) status = allocate_activations(live, cut);
   if (status == THAW_OK) status = allocate_gradients(live);
   if (status == THAW_OK) status = allocate_scratch(live);
+  if (status == THAW_OK) status = create_workspaces(live);
   if (status != THAW_OK) {
     thaw_live_destroy(live);
     return thaw_fail_in(status, "live layers: ");
@@ -157,6 +170,8 @@ thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_
 
 void thaw_live_destroy(thaw_live *live) {
   if (!live) return;
+  for (int32_t i = 0; live->node && i < live->count; i++)
+    if (live->node[i].workspace) live->graph->node[i]->layer.ops->workspace_destroy(live->node[i].workspace);
   thaw_arena_destroy(live->arena);
   thaw_free(live);
 }

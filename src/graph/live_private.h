@@ -13,8 +13,9 @@ typedef struct live_node {
   size_t cut_offset;   /* of a cut tensor in a row of features */
   float *y;            /* [max_samples][count]; NULL when from_features or unused */
   char *saved;
-  size_t saved_bytes;               /* per sample */
-  float *dy;                        /* [max_samples][count] */
+  size_t saved_bytes; /* per sample */
+  float *dy;          /* [max_samples][count] */
+  void *workspace;
   bool has_dy;                      /* in this backward pass */
   int32_t forward_chunk;            /* samples per call */
   int32_t tensor[THAW_MAX_PARAMS];  /* live tensor index of each parameter, -1 */

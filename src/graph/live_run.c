@@ -26,6 +26,7 @@ static thaw_layer_io call_io(const run *r, int32_t index, int32_t first, int32_t
                          .y = node->y + (size_t)first * node->count,
                          .saved = node->saved ? node->saved + (size_t)first * node->saved_bytes : NULL,
                          .scratch = r->live->scratch,
+                         .workspace = node->workspace,
                          .n = n,
                          .sample = share->sample ? share->sample + first : NULL,
                          .seed = share->seed,
@@ -66,6 +67,7 @@ static thaw_status forward_node(const run *r, int32_t index) {
   const thaw_layer *layer = &r->live->graph->node[index]->layer;
   const float *x[THAW_MAX_INPUTS];
   if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, node->forward_totals));
+  if (node->workspace) layer->ops->workspace_refresh(layer, node->workspace);
   for (int32_t first = 0; first < r->share->samples; first += node->forward_chunk) {
     int32_t left = r->share->samples - first;
     thaw_layer_io io = call_io(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, x);

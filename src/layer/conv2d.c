@@ -3,7 +3,8 @@
  *     patches [pixels][kh kw c], kernel [kh kw c][k]:  y = patches * kernel
  *     dkernel = patches^T * dy,  dpatches = dy * kernel^T, added back to where the patches came from
  *
- * Frozen convolutions do not come this way: thaw_plan packs their weights. */
+ * 3x3 convolutions with stride 1 go another way where they have a workspace (conv_winograd.c), and frozen ones do not
+ * come here at all: thaw_plan packs their weights. */
 #include "layer/conv_private.h"
 
 #include <string.h>
@@ -100,11 +101,11 @@ static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, const thaw_conv_desc 
 }
 
 typedef struct conv_scratch {
-  float *patches, *dz;
-  void *gemm;
+  float *dz, *patches;
+  void *gemm, *winograd;
 } conv_scratch;
 
-static conv_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int32_t n, thaw_carver *carver) {
+static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   thaw_gemm_desc descs[] = {forward_gemm(layer, &d), input_gemm(layer, &d), kernel_gemm(layer, &d, true)};
   size_t most = 0;
@@ -112,10 +113,21 @@ static conv_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int32_t 
     size_t bytes = thaw_gemm_scratch_bytes(isa, &descs[i]);
     if (bytes > most) most = bytes;
   }
-  conv_scratch scratch;
-  scratch.patches = thaw_carve(carver, thaw_conv_pixels(layer) * (size_t)patch_size(&d) * sizeof(float));
+  return most;
+}
+
+/* The two ways never run in one call, so they may share what follows dz. */
+static conv_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int32_t n, thaw_carver *carver) {
+  thaw_conv_desc d = thaw_layer_conv_desc(layer);
+  conv_scratch scratch = {0};
   scratch.dz = thaw_carve(carver, (size_t)n * thaw_shape_count(layer->output) * sizeof(float));
-  scratch.gemm = thaw_carve(carver, most);
+  thaw_carver other = *carver;
+  scratch.patches = thaw_carve(carver, thaw_conv_pixels(layer) * (size_t)patch_size(&d) * sizeof(float));
+  scratch.gemm = thaw_carve(carver, gemm_scratch(layer, isa));
+  if (thaw_winograd_serves(layer)) {
+    scratch.winograd = thaw_carve(&other, thaw_winograd_scratch_bytes(layer, isa, n));
+    if (other.used > carver->used) carver->used = other.used;
+  }
   return scratch;
 }
 
@@ -126,6 +138,10 @@ static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_
 }
 
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
+  if (io->workspace) {
+    thaw_winograd_forward(layer, io);
+    return;
+  }
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   thaw_carver carver = {.base = io->scratch};
   conv_scratch scratch = carve(layer, io->isa, io->n, &carver);
@@ -176,9 +192,15 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
   thaw_carver carver = {.base = io->scratch};
   conv_scratch scratch = carve(layer, io->isa, io->n, &carver);
   const float *dz = thaw_conv_dz(layer, io, dy, scratch.dz);
-  if (gradient[0]) backward_kernel(layer, io, dz, &scratch, gradient[0]);
+  if (gradient[0] && io->workspace)
+    thaw_winograd_kernel_gradient(layer, io, dz, gradient[0], scratch.winograd);
+  else if (gradient[0])
+    backward_kernel(layer, io, dz, &scratch, gradient[0]);
   if (layer->params > 1 && gradient[1]) thaw_conv_bias_gradient(layer, io->n, dz, gradient[1]);
-  if (dx[0]) backward_input(layer, io, dz, &scratch, dx[0]);
+  if (dx[0] && io->workspace)
+    thaw_winograd_input_gradient(layer, io, dz, dx[0]);
+  else if (dx[0])
+    backward_input(layer, io, dz, &scratch, dx[0]);
 }
 
 static void initialize(thaw_layer *layer, uint64_t seed) {
@@ -282,6 +304,9 @@ const thaw_layer_ops thaw_layer_conv2d = {.schema = &thaw_conv2d_schema,
                                           .backward = backward,
                                           .saved_bytes = thaw_conv_saved_bytes,
                                           .scratch_bytes = scratch_bytes,
+                                          .workspace_create = thaw_winograd_create,
+                                          .workspace_refresh = thaw_winograd_refresh,
+                                          .workspace_destroy = thaw_winograd_destroy,
                                           .initialize = initialize,
                                           .flops = flops,
                                           .keras_config = keras_config};

@@ -54,9 +54,14 @@ size_t thaw_conv_saved_bytes(const thaw_layer *layer) {
   return thaw_conv_keeps_logits(layer) ? thaw_shape_count(layer->output) * sizeof(float) : 0;
 }
 
+bool thaw_conv_fuses(const thaw_layer *layer) {
+  int32_t activation = thaw_conv_config(layer)->activation;
+  return activation == THAW_LINEAR || activation == THAW_RELU || activation == THAW_RELU6;
+}
+
 void thaw_conv_finish(const thaw_layer *layer, const thaw_layer_io *io, float *z) {
   thaw_activation activation = (thaw_activation)thaw_conv_config(layer)->activation;
-  bool simple = activation == THAW_LINEAR || activation == THAW_RELU || activation == THAW_RELU6;
+  bool simple = thaw_conv_fuses(layer);
   size_t rows = (size_t)io->n * thaw_conv_pixels(layer);
   const float *bias = thaw_layer_value(layer, "bias");
   if (bias || (simple && activation != THAW_LINEAR))

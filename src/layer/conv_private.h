@@ -10,6 +10,8 @@ thaw_status thaw_conv_infer(thaw_layer *layer, const thaw_shape *input, int32_t 
 size_t thaw_conv_pixels(const thaw_layer *layer); /* of one output map */
 bool thaw_conv_keeps_logits(const thaw_layer *layer);
 size_t thaw_conv_saved_bytes(const thaw_layer *layer);
+/* True for activations that kernels fuse. */
+bool thaw_conv_fuses(const thaw_layer *layer);
 /* z (pre-activation, may be y) -> y = activation(z + bias). */
 void thaw_conv_finish(const thaw_layer *layer, const thaw_layer_io *io, float *z);
 /* dz = dy through the activation; dy itself when there is none. */
@@ -17,5 +19,18 @@ const float *thaw_conv_dz(const thaw_layer *layer, const thaw_layer_io *io, cons
 void thaw_conv_bias_gradient(const thaw_layer *layer, int32_t n, const float *dz, float *out);
 /* The JSON members that both have. */
 void thaw_conv_keras_config(const thaw_layer *layer, thaw_text *json);
+
+/* ------------------------------------------------------------------ 3x3, stride 1, in Winograd's domain */
+typedef struct thaw_conv_workspace thaw_conv_workspace;
+bool thaw_winograd_serves(const thaw_layer *layer);
+thaw_status thaw_winograd_create(const thaw_layer *layer, const thaw_isa *isa, thaw_arena *arena, bool backward,
+                                 void **out);
+void thaw_winograd_refresh(const thaw_layer *layer, void *workspace);
+void thaw_winograd_destroy(void *workspace);
+void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io);
+void thaw_winograd_input_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *dx);
+size_t thaw_winograd_scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_t n);
+void thaw_winograd_kernel_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *gradient,
+                                   void *scratch);
 
 #endif

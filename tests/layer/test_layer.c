@@ -3,6 +3,7 @@
 
 #include "thaw/graph.h"
 #include "thaw/memory.h"
+#include "thaw/rng.h"
 
 static thaw_shape map(int32_t h, int32_t w, int32_t c) {
   return (thaw_shape){.rank = 3, .h = h, .w = w, .c = c};
@@ -151,11 +152,93 @@ static void test_dropout(void **state) {
   assert_memory_equal(other, x, sizeof x);
 }
 
+typedef struct conv_results {
+  float *y, *dx, *kernel, *bias;
+} conv_results;
+
+static conv_results run_conv(thaw_layer *layer, const thaw_isa *isa, thaw_arena *arena, int32_t n, const float *x,
+                             const float *dy, bool winograd) {
+  const thaw_layer_ops *ops = layer->ops;
+  size_t out = (size_t)n * thaw_shape_count(layer->output);
+  conv_results r = {.y = thaw_arena_new(arena, out, sizeof(float)),
+                    .dx = thaw_arena_new(arena, (size_t)n * thaw_shape_count(layer->input[0]), sizeof(float)),
+                    .kernel = thaw_arena_new(arena, thaw_param_count(&layer->param[0]), sizeof(float)),
+                    .bias = thaw_arena_new(arena, thaw_param_count(&layer->param[1]), sizeof(float))};
+  thaw_layer_io io = {.x = &x, .y = r.y, .n = n, .isa = isa, .training = true};
+  io.scratch = thaw_arena_new(arena, ops->scratch_bytes(layer, isa, n), 1);
+  io.saved = thaw_arena_new(arena, ops->saved_bytes(layer), (size_t)n);
+  if (winograd) {
+    assert_thaw_ok(ops->workspace_create(layer, isa, arena, true, &io.workspace));
+    assert_non_null(io.workspace);
+    ops->workspace_refresh(layer, io.workspace);
+  }
+  float *dx[] = {r.dx}, *gradient[] = {r.kernel, r.bias};
+  ops->forward(layer, &io);
+  ops->backward(layer, &io, dy, dx, gradient);
+  if (winograd) ops->workspace_destroy(io.workspace);
+  return r;
+}
+
+static float *random_floats(thaw_arena *arena, size_t count, uint64_t stream) {
+  thaw_draw position = {.seed = 3, .purpose = THAW_RNG_TEST, .sample = stream};
+  float *out = thaw_arena_new(arena, count, sizeof(float));
+  thaw_random_uniform(&position, out, (uint32_t)count);
+  for (size_t i = 0; i < count; i++) out[i] -= 0.5f;
+  return out;
+}
+
+/* Forward and both gradients in Winograd's domain against the matrix product of patches, and with every instruction set
+ * the same bits. */
+static void test_winograd(void **state) {
+  (void)state;
+  static const struct {
+    int32_t h, w, c, k, padding, activation, n;
+  } cases[] = {{14, 14, 32, 48, THAW_SAME, THAW_RELU, 3},
+               {9, 6, 17, 19, THAW_VALID, THAW_LINEAR, 5},
+               {3, 3, 16, 16, THAW_VALID, THAW_SWISH, 2},
+               {7, 5, 40, 16, THAW_SAME, THAW_SIGMOID, 33},
+               {28, 30, 16, 33, THAW_SAME, THAW_RELU6, 2}};
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    thaw_arena *arena = thaw_arena_create();
+    const thaw_isa *isa, *other;
+    thaw_conv2d_config config = {.filters = cases[i].k,
+                                 .kernel_h = 3,
+                                 .stride_h = 1,
+                                 .padding = cases[i].padding,
+                                 .activation = cases[i].activation,
+                                 .use_bias = true};
+    thaw_layer layer = {.ops = &thaw_layer_conv2d, .name = "conv", .config = &config, .inputs = 1};
+    layer.input[0] = map(cases[i].h, cases[i].w, cases[i].c);
+    int32_t n = cases[i].n;
+    assert_thaw_ok(thaw_isa_select(NULL, &isa));
+    assert_thaw_ok(layer.ops->infer(&layer, layer.input, 1, &layer.output));
+    layer.param[0].value = random_floats(arena, thaw_param_count(&layer.param[0]), 1);
+    layer.param[1].value = random_floats(arena, (size_t)cases[i].k, 2);
+    size_t in = (size_t)n * thaw_shape_count(layer.input[0]), out = (size_t)n * thaw_shape_count(layer.output);
+    size_t kernel = thaw_param_count(&layer.param[0]);
+    float *x = random_floats(arena, in, 3), *dy = random_floats(arena, out, 4);
+    conv_results plain = run_conv(&layer, isa, arena, n, x, dy, false);
+    conv_results fast = run_conv(&layer, isa, arena, n, x, dy, true);
+    assert_true(thaw_test_relative_l2(fast.y, plain.y, out) < 2e-6);
+    /* A ReLU at zero may open in one and not in the other. */
+    bool kinked = config.activation == THAW_RELU || config.activation == THAW_RELU6;
+    assert_true(thaw_test_relative_l2(fast.dx, plain.dx, in) < (kinked ? 1e-2 : 2e-6));
+    assert_true(thaw_test_relative_l2(fast.kernel, plain.kernel, kernel) < (kinked ? 1e-2 : 5e-6));
+    if (thaw_isa_select("avx2", &other) == THAW_OK && other != isa) {
+      conv_results narrow = run_conv(&layer, other, arena, n, x, dy, true);
+      assert_memory_equal(narrow.y, fast.y, out * sizeof(float));
+      assert_memory_equal(narrow.dx, fast.dx, in * sizeof(float));
+      assert_memory_equal(narrow.kernel, fast.kernel, kernel * sizeof(float));
+    }
+    thaw_arena_destroy(arena);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_names),        cmocka_unit_test(test_automatic_names_in_a_graph),
       cmocka_unit_test(test_shape_errors), cmocka_unit_test(test_initializers),
-      cmocka_unit_test(test_dropout),
+      cmocka_unit_test(test_dropout),      cmocka_unit_test(test_winograd),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
