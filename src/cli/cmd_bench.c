@@ -1,4 +1,4 @@
-/* thaw bench: how fast this machine computes frozen features and trains heads. */
+/* thaw bench: how fast this machine computes frozen features and trains heads and thawed networks. */
 #include "cli/bench.h"
 
 #include <stdio.h>
@@ -9,12 +9,15 @@ static const char details[] =
     "Weights and images are random: the time does not depend on them. GFLOP/s are textbook operations (two per\n"
     "multiply-add of the plain algorithm) per second, so convolutions that need fewer can exceed the hardware's peak.\n"
     "A head is Dense(128, relu), Dropout(0.5), Dense(10, softmax) on 512 features, trained with Adam through the\n"
-    "trainer's own step: slices, exact sums, reduction over all ranks, update.\n\n"
+    "trainer's own step: slices, exact sums, reduction over all ranks, update. With --unfreeze, that head is trained "
+    "on\n"
+    "top of the network, together with the layers named; once from images, once from features as a cache holds "
+    "them.\n\n"
     "examples:\n"
     "  thaw bench --network vgg16\n"
     "  taskset -c 0 thaw bench --network mobilenetv2 --batch 16 --isa avx2\n"
     "  thaw bench --head --batch 64\n"
-    "  thaw bench --network vgg16 --unfreeze block5\n";
+    "  thaw bench --network vgg16 --unfreeze block5 --batch 32\n";
 
 /* The processor's name as Linux tells it. */
 static void processor_name(char out[128]) {
@@ -60,8 +63,8 @@ thaw_status cli_bench(cli_context *cli) {
        .target = &bench.batch,
        .low = 0,
        .high = 65536,
-       .fallback = "16; 64 for a head, 32 with --unfreeze",
-       .help = "images in flight, or the global batch of a head"},
+       .fallback = "16, for a head 64, with --unfreeze 32",
+       .help = "images in flight, or the global batch of training"},
       {.name = "threads",
        .kind = CLI_INT,
        .target = &bench.threads,
@@ -86,15 +89,15 @@ thaw_status cli_bench(cli_context *cli) {
        .kind = CLI_TEXT,
        .target = &bench.unfreeze,
        .value = "LAYERS",
-       .help = "train these layers of the network and a head, from features at their cut"},
+       .help = "train with these layers live: names or prefixes with commas between them, all, none"},
       {.name = "slice",
        .kind = CLI_INT,
        .target = &bench.slice,
        .low = 1,
        .high = 65536,
-       .help = "samples per slice of a head's batch"},
+       .help = "samples per slice of a training batch"},
   };
-  const cli_usage usage = {.summary = "Measures the frozen forward pass of a network, or the training of a head.",
+  const cli_usage usage = {.summary = "Measures the frozen forward pass of a network, or training.",
                            .details = details,
                            .options = options,
                            .count = sizeof options / sizeof *options,
@@ -102,8 +105,9 @@ thaw_status cli_bench(cli_context *cli) {
   THAW_TRY(cli_parse(cli, &usage));
   if (cli->done) return THAW_OK;
   THAW_TRY(thaw_agree(cli->comm, thaw_isa_select(isa, &bench.isa)));
-  if (head) bench.unfreeze = NULL;
   if (bench.batch == 0) bench.batch = head ? 64 : bench.unfreeze ? 32 : 16;
+  if (head && bench.unfreeze) return thaw_fail(THAW_ERR_USAGE, "--head and --unfreeze exclude each other");
   describe_machine(cli, bench.isa);
-  return head || bench.unfreeze ? cli_bench_head(cli, &bench) : cli_bench_network(cli, &bench);
+  if (bench.unfreeze) return cli_bench_train(cli, &bench);
+  return head ? cli_bench_head(cli, &bench) : cli_bench_network(cli, &bench);
 }
