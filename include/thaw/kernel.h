@@ -116,6 +116,15 @@ void thaw_activate(const thaw_isa *isa, thaw_activation activation, const float 
 void thaw_activate_backward(const thaw_isa *isa, thaw_activation activation, const float *x, const float *y,
                             const float *dy, size_t rows, int32_t width, float *dx);
 
+/* ------------------------------------------------------------------ weight gradient of a live 3x3 convolution
+ * For strides 1 and any padding, not depthwise, by the adjoint of F(4x4,3x3): a quarter of the textbook multiplications.
+ * Of the descriptor only sizes and padding count; x [n][h][w][c] and dy [n][h'][w'][k] are dense; gradient [3][3][c][k] is
+ * overwritten with that of all n images together, whose bits are a function of shapes and numbers alone. (Forward and
+ * input gradient are thaw_conv_run, the latter with the kernel turned round.) */
+size_t thaw_conv_gradient_scratch_bytes(const thaw_isa *isa, const thaw_conv_desc *desc, int32_t n);
+void thaw_conv_gradient(const thaw_isa *isa, const thaw_conv_desc *desc, const float *x, const float *dy, int32_t n,
+                        float *gradient, void *scratch);
+
 /* ------------------------------------------------------------------ matrix product for the live part
  * c [m][n] (row stride ldc) = op(a) [m][k] * op(b) [k][n] (+ c when `accumulate`): row-major, op = transpose when set.
  * Each element is one FMA chain over k in increasing order whatever m, n and the variant are. */

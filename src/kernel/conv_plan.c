@@ -36,6 +36,15 @@ void thaw_plan_winograd(thaw_conv *conv) {
       WINOGRAD_POINTS * (thaw_winograd_plane(conv->block, v_row) + thaw_winograd_plane(conv->block, m_row));
 }
 
+int32_t thaw_conv_gradient_block(const thaw_conv_desc *d, int32_t n) {
+  enum { MOST_FLOATS = 1 << 19, FEWEST_TILES = 64 };
+  int64_t h = d->h + d->pad_top + d->pad_bottom - 2, w = d->w + d->pad_left + d->pad_right - 2;
+  int64_t tiles = (h + 3) / 4 * ((w + 3) / 4) * (n > 0 ? n : 1);
+  int64_t most = MOST_FLOATS / (int64_t)(WINOGRAD_POINTS * thaw_winograd_row(d->c));
+  if (most < FEWEST_TILES) most = FEWEST_TILES;
+  return (int32_t)(tiles < most ? tiles : most);
+}
+
 /* Half the cache for the input that all panels of weights go over and for the output; at least so many pixels that
  * weights streaming through (fetched ahead) are no bottleneck. */
 void thaw_plan_gemm(thaw_conv *conv) {

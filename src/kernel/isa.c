@@ -60,6 +60,15 @@ void thaw_activate_backward(const thaw_isa *isa, thaw_activation activation, con
   isa->activate_backward(activation, x, y, dy, rows, width, dx);
 }
 
+size_t thaw_conv_gradient_scratch_bytes(const thaw_isa *isa, const thaw_conv_desc *desc, int32_t n) {
+  return isa->conv_gradient_scratch(desc, n) * sizeof(float);
+}
+
+void thaw_conv_gradient(const thaw_isa *isa, const thaw_conv_desc *desc, const float *x, const float *dy, int32_t n,
+                        float *gradient, void *scratch) {
+  isa->conv_gradient(desc, x, dy, n, gradient, scratch);
+}
+
 size_t thaw_gemm_scratch_bytes(const thaw_isa *isa, const thaw_gemm_desc *desc) {
   return isa->gemm_scratch(desc) * sizeof(float);
 }

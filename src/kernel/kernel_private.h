@@ -29,6 +29,9 @@ struct thaw_isa {
                    float *y, float *scratch);
   void (*conv_gemm)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,
                     float *y, float *scratch);
+  size_t (*conv_gradient_scratch)(const thaw_conv_desc *desc, int32_t n);
+  void (*conv_gradient)(const thaw_conv_desc *desc, const float *x, const float *dy, int32_t n, float *gradient,
+                        float *scratch);
   void (*depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,
                     float *y, float *scratch);
   void (*pool)(const thaw_pool_desc *desc, const float *x, int32_t n, float *y);
@@ -51,6 +54,8 @@ extern const thaw_isa thaw_isa_avx2, thaw_isa_avx512;
  * over cache sets. */
 size_t thaw_winograd_row(int32_t channels);
 size_t thaw_winograd_plane(int32_t tiles, size_t row);
+/* Tiles per block of the weight gradient of n images: a function of the shape alone, not of this machine. */
+int32_t thaw_conv_gradient_block(const thaw_conv_desc *desc, int32_t n);
 
 static inline size_t thaw_round_up(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;

@@ -1,6 +1,6 @@
 /* bench_kernel: milliseconds and textbook GFLOP/s of every layer shape of four networks on one core.
  *
- *   bench_kernel [network|head|gemm|all] [images] [avx2|avx512] [layer]
+ *   bench_kernel [network|head|gemm|gradient|all] [images] [avx2|avx512] [layer]
  */
 #include "thaw/kernel.h"
 #include "thaw/memory.h"
@@ -174,6 +174,31 @@ static void time_gemm(const thaw_isa *isa) {
   }
 }
 
+/* Weight gradients of live 3x3 convolutions on a slice of 8 images. */
+static void time_gradient(const thaw_isa *isa) {
+  enum { N = 8 };
+  static const int32_t shapes[][3] = {{7, 512, 512},  {14, 512, 512},  {28, 512, 512},
+                                      {56, 256, 256}, {112, 128, 128}, {224, 64, 64}};
+  for (int i = 0; i < COUNT(shapes); i++) {
+    int32_t h = shapes[i][0], c = shapes[i][1], k = shapes[i][2];
+    thaw_conv_desc d = {.h = h, .w = h, .c = c, .k = k, .kh = 3, .kw = 3, .stride_h = 1, .stride_w = 1};
+    d.pad_top = d.pad_left = d.pad_bottom = d.pad_right = 1;
+    size_t pixels = (size_t)(N * h * h), taps = 9 * (size_t)c * (size_t)k;
+    float *x = numbers(pixels * (size_t)c, 1), *dy = numbers(pixels * (size_t)k, 1), *gradient = block(taps);
+    float *scratch = block(thaw_conv_gradient_scratch_bytes(isa, &d, N) / 4);
+    double best = 1e9;
+    for (int r = 0; r < 5; r++) {
+      double t = seconds();
+      thaw_conv_gradient(isa, &d, x, dy, N, gradient, scratch);
+      t = seconds() - t;
+      best = t < best ? t : best;
+    }
+    printf("weight gradient %3d %3d->%-3d %s: %.2f ms/image, %.0f GFLOP/s\n", h, c, k, thaw_isa_name(isa),
+           best * 1e3 / N, thaw_conv_flops(&d) * 1e-9 * N / best);
+    free(x), free(dy), free(gradient), free(scratch);
+  }
+}
+
 /* The arithmetic of one training step of a dense head 512 -> 128 -> 10: forward in slices of 8, both gradients. */
 static void time_head(const thaw_isa *isa) {
   enum { BATCH = 64, SLICE = 8, C = 512, K = 128, OUT = 10 };
@@ -222,4 +247,5 @@ int main(int argc, char **argv) {
       time_network(isa, &networks[i], n < 1 ? 1 : n, only);
   if (strcmp(which, "all") == 0 || strcmp(which, "head") == 0) time_head(isa);
   if (strcmp(which, "all") == 0 || strcmp(which, "gemm") == 0) time_gemm(isa);
+  if (strcmp(which, "all") == 0 || strcmp(which, "gradient") == 0) time_gradient(isa);
 }

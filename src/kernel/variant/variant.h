@@ -12,6 +12,9 @@
 
 void THAW_VARIANT(thaw_winograd)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
                                  const float *residual, float *y, float *scratch);
+size_t THAW_VARIANT(thaw_conv_gradient_scratch)(const thaw_conv_desc *desc, int32_t n);
+void THAW_VARIANT(thaw_conv_gradient)(const thaw_conv_desc *desc, const float *x, const float *dy, int32_t n,
+                                      float *gradient, float *scratch);
 void THAW_VARIANT(thaw_conv_gemm)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
                                   const float *residual, float *y, float *scratch);
 void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
