@@ -51,7 +51,7 @@ static moments moments_of(const thaw_layer *layer, const double *totals, int64_t
 static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_t n) {
   (void)isa;
   (void)n;
-  return 4 * ((size_t)layer->output.c * sizeof(float) + THAW_ALIGN);
+  return 5 * ((size_t)layer->output.c * sizeof(double) + THAW_ALIGN);
 }
 
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
@@ -83,55 +83,97 @@ static void add_forward_sums(const thaw_layer *layer, const thaw_layer_io *io, d
     }
 }
 
-/* sums[j] = sum of dy, sums[c + j] = sum of dy * xhat. */
-static void add_backward_sums(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, double *sums) {
-  size_t pixels = pixels_of(layer, io->n);
-  int32_t c = layer->output.c;
-  for (int32_t j = 0; j < c; j++) {
-    moments m = moments_of(layer, io->training ? io->statistics : NULL, io->batch, j);
-    double sum = 0, dot = 0;
-    for (size_t p = 0; p < pixels; p++) {
-      size_t at = p * (size_t)c + (size_t)j;
-      sum += dy[at];
-      dot += dy[at] * ((io->x[0][at] - m.mean) * m.inverse);
+/* Scratch: the moments of every channel and what sums and gradients need, in double. */
+typedef struct channels {
+  double *mean, *inverse, *factor, *first, *second;
+} channels;
+
+static channels carve_channels(const thaw_layer *layer, void *scratch) {
+  thaw_carver carver = {.base = scratch};
+  size_t bytes = (size_t)layer->output.c * sizeof(double);
+  channels m;
+  double **field[] = {&m.mean, &m.inverse, &m.factor, &m.first, &m.second};
+  for (size_t i = 0; i < sizeof field / sizeof *field; i++) *field[i] = thaw_carve(&carver, bytes);
+  return m;
+}
+
+/* Sums from zero over the pixels, in their order: first[j] = sum of dy, second[j] = sum of dy * xhat. */
+static channels sum_channels(const thaw_layer *layer, const thaw_layer_io *io, const float *dy) {
+  size_t pixels = pixels_of(layer, io->n), c = (size_t)layer->output.c;
+  const double *totals = io->training ? io->statistics : NULL;
+  channels m = carve_channels(layer, io->scratch);
+  for (size_t j = 0; j < c; j++) {
+    moments moment = moments_of(layer, totals, io->batch, (int32_t)j);
+    m.mean[j] = moment.mean, m.inverse[j] = moment.inverse;
+    m.first[j] = m.second[j] = 0;
+  }
+  const float *x = io->x[0];
+  const double *restrict mean = m.mean, *restrict inverse = m.inverse;
+  double *restrict sum = m.first, *restrict dot = m.second;
+  for (size_t p = 0; p < pixels; p++, x += c, dy += c)
+    for (size_t j = 0; j < c; j++) {
+      sum[j] += dy[j];
+      dot[j] += dy[j] * ((x[j] - mean[j]) * inverse[j]);
     }
-    sums[j] += sum;
-    sums[c + j] += dot;
+  return m;
+}
+
+/* sums[j] += sum of dy, sums[c + j] += sum of dy * xhat. */
+static void add_backward_sums(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, double *sums) {
+  size_t c = (size_t)layer->output.c;
+  channels m = sum_channels(layer, io, dy);
+  for (size_t j = 0; j < c; j++) {
+    sums[j] += m.first[j];
+    sums[c + j] += m.second[j];
   }
 }
 
-static void backward_input(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *dx) {
-  size_t pixels = pixels_of(layer, io->n), c = (size_t)layer->output.c;
-  const double *totals = io->training ? io->statistics : NULL, *back = totals ? io->backward_statistics : NULL;
+/* Statistics that are constants: dx = factor * dy. */
+static void backward_scale(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *dx) {
   const float *gamma = thaw_layer_value(layer, "gamma");
-  double count = (double)io->batch * layer->output.h * layer->output.w;
-  for (size_t j = 0; j < c; j++) {
-    moments m = moments_of(layer, totals, io->batch, (int32_t)j);
-    double factor = (gamma ? gamma[j] : 1.0) * m.inverse;
-    double mean_dy = back ? back[j] / count : 0, slope = back ? back[c + j] / count * m.inverse : 0;
-    for (size_t p = 0; p < pixels; p++) {
-      size_t at = p * c + j;
-      dx[at] = (float)(factor * (dy[at] - mean_dy - (io->x[0][at] - m.mean) * slope));
-    }
+  float *scale = io->scratch;
+  for (int32_t j = 0; j < layer->output.c; j++) {
+    moments m = moments_of(layer, io->training ? io->statistics : NULL, io->batch, j);
+    scale[j] = (float)((gamma ? gamma[j] : 1.0) * m.inverse);
   }
+  thaw_affine(io->isa, THAW_LINEAR, dy, scale, NULL, NULL, pixels_of(layer, io->n), layer->output.c, 0, 0, dx);
+}
+
+static void backward_coupled(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *dx) {
+  size_t pixels = pixels_of(layer, io->n), c = (size_t)layer->output.c;
+  const double *back = io->backward_statistics;
+  const float *gamma = thaw_layer_value(layer, "gamma"), *x = io->x[0];
+  double count = (double)io->batch * layer->output.h * layer->output.w;
+  channels m = carve_channels(layer, io->scratch);
+  for (size_t j = 0; j < c; j++) {
+    moments moment = moments_of(layer, io->statistics, io->batch, (int32_t)j);
+    m.mean[j] = moment.mean;
+    m.factor[j] = (gamma ? gamma[j] : 1.0) * moment.inverse;
+    m.first[j] = back[j] / count;
+    m.second[j] = back[c + j] / count * moment.inverse;
+  }
+  const double *restrict mean = m.mean, *restrict factor = m.factor, *restrict mean_dy = m.first,
+                         *restrict slope = m.second;
+  for (size_t p = 0; p < pixels; p++, x += c, dy += c, dx += c)
+    for (size_t j = 0; j < c; j++) dx[j] = (float)(factor[j] * (dy[j] - mean_dy[j] - (x[j] - mean[j]) * slope[j]));
 }
 
 static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
                      float *const *gradient) {
-  size_t pixels = pixels_of(layer, io->n), c = (size_t)layer->output.c;
   const thaw_batch_norm_config *config = config_of(layer);
   float *dgamma = config->scale ? gradient[0] : NULL, *dbeta = config->center ? gradient[config->scale] : NULL;
-  for (size_t j = 0; (dgamma || dbeta) && j < c; j++) {
-    moments m = moments_of(layer, io->training ? io->statistics : NULL, io->batch, (int32_t)j);
-    double sum = 0, dot = 0;
-    for (size_t p = 0; p < pixels; p++) {
-      sum += dy[p * c + j];
-      dot += dy[p * c + j] * ((io->x[0][p * c + j] - m.mean) * m.inverse);
+  if (dgamma || dbeta) {
+    channels m = sum_channels(layer, io, dy);
+    for (int32_t j = 0; j < layer->output.c; j++) {
+      if (dgamma) dgamma[j] = (float)m.second[j];
+      if (dbeta) dbeta[j] = (float)m.first[j];
     }
-    if (dgamma) dgamma[j] = (float)dot;
-    if (dbeta) dbeta[j] = (float)sum;
   }
-  if (dx[0]) backward_input(layer, io, dy, dx[0]);
+  if (!dx[0]) return;
+  if (io->training && io->statistics && io->backward_statistics)
+    backward_coupled(layer, io, dy, dx[0]);
+  else
+    backward_scale(layer, io, dy, dx[0]);
 }
 
 static void update_statistics(thaw_layer *layer, const double *totals, int64_t batch) {

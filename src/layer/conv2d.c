@@ -1,4 +1,4 @@
-/* Conv2D in the live part: image by image as a matrix product of patches ("im2col", Chellapilla et al. 2006).
+/* Conv2D in the live part: some images at a time as a matrix product of patches ("im2col", Chellapilla et al. 2006).
  *
  *     patches [pixels][kh kw c], kernel [kh kw c][k]:  y = patches * kernel
  *     dkernel = patches^T * dy,  dpatches = dy * kernel^T, added back to where the patches came from
@@ -70,8 +70,17 @@ static void scatter_add(const thaw_conv_desc *d, int32_t out_h, int32_t out_w, c
       }
 }
 
-static thaw_gemm_desc forward_gemm(const thaw_layer *layer, const thaw_conv_desc *d) {
-  return (thaw_gemm_desc){.m = (int32_t)thaw_conv_pixels(layer),
+/* Images whose patches go into one matrix product: small maps alone would leave its blocks half empty. Pointwise needs
+ * no patches and takes all images at once. Each element is one chain whatever the grouping. */
+static int32_t group_size(const thaw_layer *layer, const thaw_conv_desc *d, int32_t n) {
+  enum { WANTED_ROWS = 384 };
+  size_t pixels = thaw_conv_pixels(layer);
+  int32_t group = (int32_t)((WANTED_ROWS + pixels - 1) / pixels);
+  return is_pointwise(d) || group > n ? n : group;
+}
+
+static thaw_gemm_desc forward_gemm(const thaw_layer *layer, const thaw_conv_desc *d, int32_t images) {
+  return (thaw_gemm_desc){.m = images * (int32_t)thaw_conv_pixels(layer),
                           .n = d->k,
                           .k = patch_size(d),
                           .lda = patch_size(d),
@@ -79,8 +88,8 @@ static thaw_gemm_desc forward_gemm(const thaw_layer *layer, const thaw_conv_desc
                           .ldc = d->k};
 }
 
-static thaw_gemm_desc input_gemm(const thaw_layer *layer, const thaw_conv_desc *d) {
-  return (thaw_gemm_desc){.m = (int32_t)thaw_conv_pixels(layer),
+static thaw_gemm_desc input_gemm(const thaw_layer *layer, const thaw_conv_desc *d, int32_t images) {
+  return (thaw_gemm_desc){.m = images * (int32_t)thaw_conv_pixels(layer),
                           .n = patch_size(d),
                           .k = d->k,
                           .transpose_b = true,
@@ -89,10 +98,10 @@ static thaw_gemm_desc input_gemm(const thaw_layer *layer, const thaw_conv_desc *
                           .ldc = patch_size(d)};
 }
 
-static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, const thaw_conv_desc *d, bool accumulate) {
+static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, const thaw_conv_desc *d, int32_t images, bool accumulate) {
   return (thaw_gemm_desc){.m = patch_size(d),
                           .n = d->k,
-                          .k = (int32_t)thaw_conv_pixels(layer),
+                          .k = images * (int32_t)thaw_conv_pixels(layer),
                           .transpose_a = true,
                           .accumulate = accumulate,
                           .lda = patch_size(d),
@@ -105,14 +114,17 @@ typedef struct conv_scratch {
   void *gemm, *winograd;
 } conv_scratch;
 
-static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa) {
+static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa, int32_t images) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
-  thaw_gemm_desc descs[] = {forward_gemm(layer, &d), input_gemm(layer, &d), kernel_gemm(layer, &d, true)};
+  thaw_gemm_desc descs[] = {forward_gemm(layer, &d, images), input_gemm(layer, &d, images),
+                            kernel_gemm(layer, &d, images, true)};
   size_t most = 0;
-  for (int i = 0; i < 3; i++) {
-    size_t bytes = thaw_gemm_scratch_bytes(isa, &descs[i]);
-    if (bytes > most) most = bytes;
-  }
+  for (int i = 0; i < 3; i++)
+    for (int32_t few = 0; few < 2; few++) { /* the last group may be smaller, and have few rows */
+      size_t bytes = thaw_gemm_scratch_bytes(isa, &descs[i]);
+      if (bytes > most) most = bytes;
+      if (i < 2) descs[i].m = 1;
+    }
   return most;
 }
 
@@ -120,10 +132,13 @@ static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa) {
 static conv_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int32_t n, thaw_carver *carver) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   conv_scratch scratch = {0};
-  scratch.dz = thaw_carve(carver, (size_t)n * thaw_shape_count(layer->output) * sizeof(float));
+  size_t images = (size_t)group_size(layer, &d, n);
+  if (thaw_conv_config(layer)->activation != THAW_LINEAR)
+    scratch.dz = thaw_carve(carver, (size_t)n * thaw_shape_count(layer->output) * sizeof(float));
   thaw_carver other = *carver;
-  scratch.patches = thaw_carve(carver, thaw_conv_pixels(layer) * (size_t)patch_size(&d) * sizeof(float));
-  scratch.gemm = thaw_carve(carver, gemm_scratch(layer, isa));
+  if (!is_pointwise(&d))
+    scratch.patches = thaw_carve(carver, images * thaw_conv_pixels(layer) * (size_t)patch_size(&d) * sizeof(float));
+  scratch.gemm = thaw_carve(carver, gemm_scratch(layer, isa, (int32_t)images));
   if (thaw_winograd_serves(layer)) {
     scratch.winograd = thaw_carve(&other, thaw_winograd_scratch_bytes(layer, isa, n));
     if (other.used > carver->used) carver->used = other.used;
@@ -137,6 +152,16 @@ static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_
   return carver.used;
 }
 
+/* The patches of `images` images: x itself when pointwise. */
+static const float *patches_of(const thaw_layer *layer, const thaw_conv_desc *d, const float *x, int32_t images,
+                               float *patches) {
+  size_t in = thaw_shape_count(layer->input[0]), rows = thaw_conv_pixels(layer) * (size_t)patch_size(d);
+  if (is_pointwise(d)) return x;
+  for (int32_t i = 0; i < images; i++)
+    gather(d, layer->output.h, layer->output.w, x + (size_t)i * in, patches + (size_t)i * rows);
+  return patches;
+}
+
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   if (io->workspace) {
     thaw_winograd_forward(layer, io);
@@ -145,15 +170,13 @@ static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   thaw_carver carver = {.base = io->scratch};
   conv_scratch scratch = carve(layer, io->isa, io->n, &carver);
-  thaw_gemm_desc desc = forward_gemm(layer, &d);
   size_t in = thaw_shape_count(layer->input[0]), out = thaw_shape_count(layer->output);
+  int32_t group = group_size(layer, &d, io->n);
   float *z = thaw_conv_keeps_logits(layer) && io->saved ? io->saved : io->y;
-  for (int32_t i = 0; i < io->n; i++) {
-    const float *x = io->x[0] + (size_t)i * in, *patches = x;
-    if (!is_pointwise(&d)) {
-      gather(&d, layer->output.h, layer->output.w, x, scratch.patches);
-      patches = scratch.patches;
-    }
+  for (int32_t i = 0; i < io->n; i += group) {
+    int32_t images = io->n - i < group ? io->n - i : group;
+    const float *patches = patches_of(layer, &d, io->x[0] + (size_t)i * in, images, scratch.patches);
+    thaw_gemm_desc desc = forward_gemm(layer, &d, images);
     thaw_gemm(io->isa, &desc, patches, layer->param[0].value, z + (size_t)i * out, scratch.gemm);
   }
   thaw_conv_finish(layer, io, z);
@@ -163,13 +186,11 @@ static void backward_kernel(const thaw_layer *layer, const thaw_layer_io *io, co
                             const conv_scratch *scratch, float *gradient) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   size_t in = thaw_shape_count(layer->input[0]), out = thaw_shape_count(layer->output);
-  for (int32_t i = 0; i < io->n; i++) {
-    const float *x = io->x[0] + (size_t)i * in, *patches = x;
-    if (!is_pointwise(&d)) {
-      gather(&d, layer->output.h, layer->output.w, x, scratch->patches);
-      patches = scratch->patches;
-    }
-    thaw_gemm_desc desc = kernel_gemm(layer, &d, i > 0);
+  int32_t group = group_size(layer, &d, io->n);
+  for (int32_t i = 0; i < io->n; i += group) {
+    int32_t images = io->n - i < group ? io->n - i : group;
+    const float *patches = patches_of(layer, &d, io->x[0] + (size_t)i * in, images, scratch->patches);
+    thaw_gemm_desc desc = kernel_gemm(layer, &d, images, i > 0);
     thaw_gemm(io->isa, &desc, patches, dz + (size_t)i * out, gradient, scratch->gemm);
   }
 }
@@ -178,12 +199,17 @@ static void backward_input(const thaw_layer *layer, const thaw_layer_io *io, con
                            const conv_scratch *scratch, float *dx) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   size_t in = thaw_shape_count(layer->input[0]), out = thaw_shape_count(layer->output);
-  thaw_gemm_desc desc = input_gemm(layer, &d);
-  if (!is_pointwise(&d)) memset(dx, 0, (size_t)io->n * in * sizeof(float));
-  for (int32_t i = 0; i < io->n; i++) {
-    float *patches = is_pointwise(&d) ? dx + (size_t)i * in : scratch->patches;
+  size_t rows = thaw_conv_pixels(layer) * (size_t)patch_size(&d);
+  int32_t group = group_size(layer, &d, io->n);
+  bool scatter = !is_pointwise(&d);
+  if (scatter) memset(dx, 0, (size_t)io->n * in * sizeof(float));
+  for (int32_t i = 0; i < io->n; i += group) {
+    int32_t images = io->n - i < group ? io->n - i : group;
+    float *patches = scatter ? scratch->patches : dx + (size_t)i * in;
+    thaw_gemm_desc desc = input_gemm(layer, &d, images);
     thaw_gemm(io->isa, &desc, dz + (size_t)i * out, layer->param[0].value, patches, scratch->gemm);
-    if (!is_pointwise(&d)) scatter_add(&d, layer->output.h, layer->output.w, patches, dx + (size_t)i * in);
+    for (int32_t j = 0; scatter && j < images; j++)
+      scatter_add(&d, layer->output.h, layer->output.w, patches + (size_t)j * rows, dx + (size_t)(i + j) * in);
   }
 }
 
