@@ -23,6 +23,22 @@ int thaw_comm_rank(const thaw_comm *comm);         /* [local] 0 .. size-1 */
 int thaw_comm_size(const thaw_comm *comm);         /* [local] */
 const char *thaw_comm_host(const thaw_comm *comm); /* [local] this rank's host name; borrowed */
 
+const char *thaw_comm_host_of(const thaw_comm *comm, int rank); /* [local] the host name of any rank; borrowed */
+/* [local] Seconds that this rank has spent in MPI calls so far, waiting for others and moving data. */
+double thaw_comm_waited(const thaw_comm *comm);
+
+/* ------------------------------------------------------------------ a rank that stops answering
+ * A thread per rank, outside MPI: each rank sends a heartbeat by UDP to rank 0, which answers. Only the receiver's
+ * monotonic clock counts. The job ends (every rank with exit code 1, without cleaning up: files are whole or absent)
+ * when for the set time
+ *   - rank 0 heard nothing of a rank, or a rank nothing of rank 0: a stopped process, a dead node, a cut link;
+ *   - a rank did neither compute nor return from an MPI call while others waited for it: hanging input or output;
+ *   - all ranks waited inside MPI.
+ * `report` is called once, from the watchdog's thread of the rank that found out, with a line that names rank and host.
+ * A rank that was never heard, as behind a firewall, is not judged by its silence.
+ * [collective] Starts it with `seconds` (0: off, as with one rank), or changes the time of the one that runs. */
+thaw_status thaw_comm_watch(thaw_comm *comm, double seconds, void (*report)(const char *message)) THAW_CHECKED;
+
 /* [collective] Every rank brings its own status; all return the worst one (highest code, ties to the lowest rank), with
  * that rank's message, prefixed by "rank 2 (node7): " when size > 1, as everybody's thaw_message(). */
 thaw_status thaw_agree(thaw_comm *comm, thaw_status mine) THAW_CHECKED;

@@ -94,8 +94,9 @@ typedef struct thaw_training_config {
   thaw_early_stopping_config early_stopping;
   thaw_reduce_lr_config reduce_lr;
   thaw_checkpoint_config checkpoint;
-  int32_t threads;    /* inside a rank; default 1 */
-  double max_minutes; /* stop with a checkpoint before this; 0: none */
+  int32_t threads;         /* inside a rank; default 1 */
+  double max_minutes;      /* stop with a checkpoint before this; 0: none */
+  double watchdog_seconds; /* a rank silent for so long ends the job; 0: never; default 600 */
 } thaw_training_config;
 
 typedef struct thaw_job {

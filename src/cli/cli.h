@@ -88,6 +88,9 @@ thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, ch
 /* [collective] Reads and checks a job file: rank 0 reads it, every rank parses the same bytes. THAW_ERR_DATA when the
  * file cannot be read, THAW_ERR_USAGE when it is no valid job. */
 thaw_status cli_read_job(cli_context *cli, const char *path, thaw_job **out) THAW_CHECKED;
+/* [collective] Starts the watchdog of thaw/comm.h, or changes its time: THAW_WATCHDOG_SECONDS of rank 0's environment,
+ * if set, else `seconds`. */
+thaw_status cli_watch(cli_context *cli, double seconds) THAW_CHECKED;
 /* [local] "thaw help job". */
 thaw_status cli_help_job(cli_context *cli) THAW_CHECKED;
 

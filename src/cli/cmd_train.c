@@ -7,7 +7,9 @@ static const char details[] =
     "Trains the job's head (and, in later phases, thawed blocks) on all ranks of the job and writes checkpoints,\n"
     "metrics.csv, log.jsonl, summary.txt and report.html to the run folder (output: in the job file).\n"
     "SIGTERM, SIGUSR1 and SIGUSR2 stop at the next step, after a checkpoint, with exit code 75; so does the end of\n"
-    "the Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n\n"
+    "the Slurm job (SLURM_JOB_END_TIME). --resume then goes on, on any number of ranks, with the same result.\n"
+    "A rank that gives no sign of life for training.watchdog_seconds (THAW_WATCHDOG_SECONDS in the environment comes\n"
+    "first, for every verb) ends the job with a message that names it.\n\n"
     "  thaw train job.yaml\n"
     "  mpirun -n 4 thaw train job.yaml --resume\n";
 
@@ -80,7 +82,8 @@ thaw_status cli_train(cli_context *cli) {
   }
   if (minutes > 0) job->training.max_minutes = minutes;
   thaw_train_result result = {0};
-  thaw_status status = thaw_train(cli->comm, job, &options, cli->log, &result);
+  thaw_status status = cli_watch(cli, job->training.watchdog_seconds);
+  if (status == THAW_OK) status = thaw_train(cli->comm, job, &options, cli->log, &result);
   if (status == THAW_OK) {
     show_result(cli, &result);
     draw(cli, job->output);

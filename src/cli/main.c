@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { WATCHDOG_SECONDS = 600 }; /* until a job file says otherwise */
+
 static void print_help(const cli_context *cli) {
   cli_print(cli, "usage: thaw VERB [options] ...\n"
                  "       mpirun -n RANKS thaw VERB [options] ...\n\n"
@@ -100,7 +102,8 @@ int main(int argc, char **argv) {
     fprintf(stderr, "error: %s\n", thaw_message());
     return thaw_exit_code(status);
   }
-  status = flush_output(dispatch(&cli, argc, argv));
+  status = cli_watch(&cli, WATCHDOG_SECONDS);
+  if (status == THAW_OK) status = flush_output(dispatch(&cli, argc, argv));
   status = settle(cli.comm, status);
   thaw_log_destroy(cli.log);
   thaw_free(cli.argument);

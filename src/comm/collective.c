@@ -12,6 +12,7 @@ thaw_status comm_allreduce(thaw_comm *comm, void *values, size_t count, size_t s
   if (comm->size == 1) return THAW_OK;
   for (size_t done = 0, part; done < count; done += part) {
     part = chunk_of(count - done);
+    comm_enter(comm, "MPI_Allreduce");
     int code = MPI_Allreduce(MPI_IN_PLACE, (char *)values + done * size, (int)part, type, op, comm->world);
     THAW_TRY(comm_check(comm, code, "MPI_Allreduce"));
   }
@@ -22,6 +23,7 @@ thaw_status thaw_comm_broadcast(thaw_comm *comm, int root, void *data, size_t si
   if (comm->size == 1) return THAW_OK;
   for (size_t done = 0, part; done < size; done += part) {
     part = chunk_of(size - done);
+    comm_enter(comm, "MPI_Bcast");
     THAW_TRY(comm_check(comm, MPI_Bcast((char *)data + done, (int)part, MPI_BYTE, root, comm->world), "MPI_Bcast"));
   }
   return THAW_OK;
@@ -46,6 +48,7 @@ thaw_status thaw_comm_broadcast_new(thaw_comm *comm, int root, char **data, size
 static thaw_status send_all(thaw_comm *comm, const char *data, size_t size) {
   for (size_t done = 0, part; done < size; done += part) {
     part = chunk_of(size - done);
+    comm_enter(comm, "MPI_Send");
     THAW_TRY(comm_check(comm, MPI_Send(data + done, (int)part, MPI_BYTE, 0, 0, comm->world), "MPI_Send"));
   }
   return THAW_OK;
@@ -54,6 +57,7 @@ static thaw_status send_all(thaw_comm *comm, const char *data, size_t size) {
 static thaw_status receive_all(thaw_comm *comm, int from, char *data, size_t size) {
   for (size_t done = 0, part; done < size; done += part) {
     part = chunk_of(size - done);
+    comm_enter(comm, "MPI_Recv");
     THAW_TRY(comm_check(comm, MPI_Recv(data + done, (int)part, MPI_BYTE, from, 0, comm->world, MPI_STATUS_IGNORE),
                         "MPI_Recv"));
   }
@@ -64,6 +68,7 @@ static thaw_status receive_all(thaw_comm *comm, int from, char *data, size_t siz
 static thaw_status gather_sizes(thaw_comm *comm, size_t size, size_t *sizes) {
   uint64_t mine = size;
   _Static_assert(sizeof(size_t) == sizeof(uint64_t), "sizes travel as 64-bit integers");
+  comm_enter(comm, "MPI_Gather");
   int code = MPI_Gather(&mine, 1, MPI_UINT64_T, sizes, 1, MPI_UINT64_T, 0, comm->world);
   return comm_check(comm, code, "MPI_Gather");
 }
@@ -112,5 +117,6 @@ thaw_status thaw_comm_max_double(thaw_comm *comm, double *values, size_t count) 
 }
 
 thaw_status thaw_comm_barrier(thaw_comm *comm) {
+  comm_enter(comm, "MPI_Barrier");
   return comm_check(comm, MPI_Barrier(comm->world), "MPI_Barrier");
 }

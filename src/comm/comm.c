@@ -1,5 +1,6 @@
 /* Start and end of MPI, and agreement on errors. */
-#include "comm/comm_private.h"
+#include "comm/watchdog.h"
+#include "thaw/log.h"
 #include "thaw/memory.h"
 
 #include <stdio.h>
@@ -7,7 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
+void comm_enter(thaw_comm *comm, const char *call) {
+  comm->entered = thaw_seconds();
+  atomic_store_explicit(&comm->inside, call, memory_order_relaxed);
+}
+
+static void leave(thaw_comm *comm) {
+  if (!atomic_load_explicit(&comm->inside, memory_order_relaxed)) return;
+  comm->waited += thaw_seconds() - comm->entered;
+  atomic_store_explicit(&comm->inside, NULL, memory_order_relaxed);
+  atomic_fetch_add_explicit(&comm->calls, 1, memory_order_relaxed);
+}
+
 thaw_status comm_check(thaw_comm *comm, int code, const char *call) {
+  if (comm) leave(comm);
   if (code == MPI_SUCCESS) return THAW_OK;
   char text[MPI_MAX_ERROR_STRING] = "unknown error";
   int length;
@@ -29,7 +43,10 @@ static thaw_status describe(thaw_comm *comm) {
   MPI_Comm_rank(comm->node, &comm->node_rank);
   MPI_Comm_size(comm->node, &comm->node_size);
   if (gethostname(comm->host, sizeof comm->host - 1) != 0) snprintf(comm->host, sizeof comm->host, "unknown");
-  return THAW_OK;
+  comm->hosts = thaw_new((size_t)comm->size, sizeof *comm->hosts);
+  if (!comm->hosts) thaw_comm_abort(comm, thaw_exit_code(THAW_ERR_MEMORY)); /* no agreement without it */
+  return comm_check(comm, MPI_Allgather(comm->host, COMM_HOST, MPI_CHAR, comm->hosts, COMM_HOST, MPI_CHAR, comm->world),
+                    "MPI_Allgather");
 }
 
 thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) {
@@ -51,10 +68,12 @@ thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) {
 
 void thaw_comm_destroy(thaw_comm *comm) {
   if (!comm) return;
+  comm_watchdog_stop(comm->watchdog);
   if (comm->broken) thaw_comm_abort(comm, thaw_exit_code(THAW_ERR_RUN));
   MPI_Comm_free(&comm->node);
   MPI_Comm_free(&comm->world);
   MPI_Finalize();
+  thaw_free(comm->hosts);
   thaw_free(comm);
 }
 
@@ -75,11 +94,20 @@ const char *thaw_comm_host(const thaw_comm *comm) {
   return comm->host;
 }
 
+const char *thaw_comm_host_of(const thaw_comm *comm, int rank) {
+  return comm->hosts[rank];
+}
+
+double thaw_comm_waited(const thaw_comm *comm) {
+  return comm->waited;
+}
+
 /* [collective] The failing rank's message becomes everybody's. */
 static thaw_status share_failure(thaw_comm *comm, int from, thaw_status code) {
   enum { SIZE = 2048 };
   char text[SIZE] = "";
   if (comm->rank == from) snprintf(text, sizeof text, "rank %d (%s): %s", from, comm->host, thaw_message());
+  comm_enter(comm, "MPI_Bcast");
   THAW_TRY(comm_check(comm, MPI_Bcast(text, SIZE, MPI_CHAR, from, comm->world), "MPI_Bcast"));
   text[SIZE - 1] = 0;
   return thaw_fail(code, "%s", text);
@@ -92,6 +120,7 @@ thaw_status thaw_agree(thaw_comm *comm, thaw_status mine) {
     int code, rank;
   } in = {(int)mine, comm->rank}, worst = {0, 0};
   /* MPI_MAXLOC takes the lowest rank among equals. */
+  comm_enter(comm, "MPI_Allreduce");
   THAW_TRY(comm_check(comm, MPI_Allreduce(&in, &worst, 1, MPI_2INT, MPI_MAXLOC, comm->world), "MPI_Allreduce"));
   return worst.code == THAW_OK ? THAW_OK : share_failure(comm, worst.rank, (thaw_status)worst.code);
 }

@@ -5,8 +5,11 @@
 #include "thaw/comm.h"
 
 #include <mpi.h>
+#include <stdatomic.h>
 
 enum { COMM_HOST = 128 };
+
+typedef struct comm_watchdog comm_watchdog;
 
 struct thaw_comm {
   MPI_Comm world; /* private duplicate of MPI_COMM_WORLD, errors returned */
@@ -14,11 +17,19 @@ struct thaw_comm {
   int rank, size, node_rank, node_size;
   bool broken; /* an MPI call failed: no further agreement is possible */
   char host[COMM_HOST];
+  char (*hosts)[COMM_HOST]; /* [size] */
+  /* What this rank is doing, read by its watchdog thread. */
+  _Atomic(const char *) inside; /* the MPI call under way, NULL: own work */
+  atomic_llong calls;           /* MPI calls that returned */
+  double entered, waited;       /* seconds: when `inside` began; in MPI calls so far */
+  comm_watchdog *watchdog;      /* NULL: none */
 };
 
 /* One message carries at most this many elements, because MPI counts are int. */
 #define COMM_CHUNK ((size_t)1 << 27)
 
+/* [local] Before a blocking MPI call; `call` is a literal. comm_check ends it. */
+void comm_enter(thaw_comm *comm, const char *call);
 /* [local] THAW_OK, or THAW_ERR_RUN naming the call when `code` is an MPI error; the communicator is then broken. */
 thaw_status comm_check(thaw_comm *comm, int code, const char *call);
 

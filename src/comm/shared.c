@@ -20,6 +20,7 @@ static bool space_for(size_t bytes) {
 /* [collective] over the node: the node's rank 0 decides for all. */
 static thaw_status decide(thaw_comm *comm, size_t bytes, bool *share_out) {
   int share = comm->node_rank == 0 && space_for(bytes);
+  comm_enter(comm, "MPI_Bcast");
   THAW_TRY(comm_check(comm, MPI_Bcast(&share, 1, MPI_INT, 0, comm->node), "MPI_Bcast"));
   *share_out = share != 0;
   return THAW_OK;
@@ -29,6 +30,7 @@ static thaw_status allocate_window(thaw_shared *shared, size_t bytes) {
   thaw_comm *comm = shared->comm;
   MPI_Aint mine = comm->node_rank == 0 ? (MPI_Aint)(bytes + THAW_ALIGN) : 0, size;
   void *base;
+  comm_enter(comm, "MPI_Win_allocate_shared");
   int unit, code = MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, comm->node, &base, &shared->window);
   THAW_TRY(comm_check(comm, code, "MPI_Win_allocate_shared"));
   THAW_TRY(comm_check(comm, MPI_Win_shared_query(shared->window, 0, &size, &unit, &base), "MPI_Win_shared_query"));
@@ -78,6 +80,7 @@ bool thaw_shared_is_private(const thaw_shared *shared) {
 thaw_status thaw_shared_publish(thaw_shared *shared) {
   if (shared->window == MPI_WIN_NULL) return thaw_agree(shared->comm, THAW_OK);
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
+  comm_enter(shared->comm, "MPI_Barrier");
   return thaw_agree(shared->comm, comm_check(shared->comm, MPI_Barrier(shared->comm->node), "MPI_Barrier"));
 }
 

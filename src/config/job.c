@@ -143,9 +143,9 @@ static const char *const training_keys[] = {"loss",     "optimizer",        "sch
 
 /* Without `phases`, the section itself is the only phase. */
 static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
-  static const char *const also[] = {"loss",       "optimizer",   "schedule", "early_stopping", "reduce_lr",
-                                     "checkpoint", "batch_size",  "metrics",  "slice",          "phases",
-                                     "threads",    "max_minutes", NULL};
+  static const char *const also[] = {
+      "loss",    "optimizer", "schedule", "early_stopping", "reduce_lr",   "checkpoint",       "batch_size",
+      "metrics", "slice",     "phases",   "threads",        "max_minutes", "watchdog_seconds", NULL};
   const thaw_phase_config none = {0};
   if (config_is_null(thaw_yaml_get(node, "epochs")))
     return config_fail(&r->source, node->line, "training", "'phases' (or 'epochs' and 'optimizer') is missing");

@@ -8,7 +8,7 @@
 static const char *const digest_top[] = {"name", "output", NULL};
 static const char *const digest_backbone[] = {"weights", NULL};
 static const char *const digest_data[] = {"train", "validation", "test", NULL};
-static const char *const digest_training[] = {"metrics", "threads", "max_minutes", NULL};
+static const char *const digest_training[] = {"metrics", "threads", "max_minutes", "watchdog_seconds", NULL};
 static const char *const plain_training[] = {"metrics", NULL};
 static const char *const digest_checkpoint[] = {"every_epochs", "every_minutes", "keep_last", NULL};
 

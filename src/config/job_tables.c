@@ -174,6 +174,12 @@ static const thaw_field training_fields[] = {
      .offset = offsetof(thaw_training_config, max_minutes),
      .high = 1e7,
      .help = "stop with a checkpoint before this time is over, 0: no limit"},
+    {.name = "watchdog_seconds",
+     .kind = THAW_FIELD_FLOAT,
+     .offset = offsetof(thaw_training_config, watchdog_seconds),
+     .high = 1e6,
+     .fallback = 600,
+     .help = "end the job when a rank has given no sign of life for so long, 0: wait for ever"},
 };
 const thaw_schema config_training_schema = {"training", sizeof(thaw_training_config), training_fields,
                                             COUNT(training_fields), "how it is learnt"};

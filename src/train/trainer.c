@@ -118,6 +118,26 @@ static thaw_status run_steps(trainer *t) {
   return THAW_OK;
 }
 
+/* [collective] Who made the others wait: the rank that itself waited least in MPI calls since `before`. */
+static thaw_status show_waiting(trainer *t, double before) {
+  int size = thaw_comm_size(t->comm), slowest = 0;
+  if (size == 1) return THAW_OK;
+  double *waited = thaw_new((size_t)size, sizeof *waited), sum = 0, most = 0;
+  THAW_TRY(thaw_agree(t->comm, waited ? THAW_OK : THAW_ERR_MEMORY));
+  waited[thaw_comm_rank(t->comm)] = thaw_comm_waited(t->comm) - before;
+  thaw_status status = thaw_comm_max_double(t->comm, waited, (size_t)size);
+  for (int rank = 0; rank < size; rank++) {
+    sum += waited[rank];
+    if (waited[rank] < waited[slowest]) slowest = rank;
+    if (waited[rank] > most) most = waited[rank];
+  }
+  if (status == THAW_OK)
+    thaw_verbose(t->log, "waiting: slowest rank %d (%s), waited %.2f s; mean %.2f s, most %.2f s", slowest,
+                 thaw_comm_host_of(t->comm, slowest), waited[slowest], sum / size, most);
+  thaw_free(waited);
+  return status;
+}
+
 /* [collective] */
 static thaw_status train_epoch(trainer *t) {
   const thaw_training_config *training = &t->job->training;
@@ -140,12 +160,13 @@ static thaw_status train_epoch(trainer *t) {
   thaw_progress_begin(t->log, title, "samples", epoch.samples);
   t->epoch_started = thaw_seconds();
   t->shown_samples = 0;
+  double waited = thaw_comm_waited(t->comm);
   thaw_status status = run_steps(t);
   thaw_features_stats after = thaw_features_statistics(t->session->train.features);
   if (after.computed > before.computed) /* without the cache the epoch reads images */
     snprintf(note, sizeof note, "waited %.2f s for images", after.stall_seconds - before.stall_seconds);
   thaw_progress_end(t->log, note);
-  return status;
+  return status == THAW_OK ? show_waiting(t, waited) : status;
 }
 
 /* ------------------------------------------------------------------ after an epoch */
