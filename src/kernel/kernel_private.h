@@ -25,6 +25,7 @@ struct thaw_isa {
   const char *name;
   int32_t lanes; /* floats per vector */
   int32_t rows;  /* of the microkernel; its width is two vectors */
+  void (*winograd_pack)(const thaw_conv *conv, const float *kernel, float *to); /* [36][panels][c][panel] */
   void (*winograd)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,
                    float *y, float *scratch);
   void (*conv_gemm)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,

@@ -10,6 +10,7 @@ const thaw_isa THAW_VARIANT(thaw_isa) = {
 #endif
     .lanes = LANES,
     .rows = ROWS,
+    .winograd_pack = THAW_VARIANT(thaw_winograd_pack),
     .winograd = THAW_VARIANT(thaw_winograd),
     .conv_gradient_scratch = THAW_VARIANT(thaw_conv_gradient_scratch),
     .conv_gradient = THAW_VARIANT(thaw_conv_gradient),

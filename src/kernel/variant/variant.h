@@ -10,6 +10,7 @@
 #define THAW_VARIANT(name) name##_avx2
 #endif
 
+void THAW_VARIANT(thaw_winograd_pack)(const thaw_conv *conv, const float *kernel, float *to);
 void THAW_VARIANT(thaw_winograd)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
                                  const float *residual, float *y, float *scratch);
 size_t THAW_VARIANT(thaw_conv_gradient_scratch)(const thaw_conv_desc *desc, int32_t n);
