@@ -75,20 +75,32 @@ typedef struct thaw_checkpoint_config {
   int32_t mode;
 } thaw_checkpoint_config;
 
+typedef struct thaw_class_weights_config { /* Keras' class_weight */
+  bool enabled;
+  bool balanced;       /* samples / (classes * samples of the class); then the lists are empty */
+  thaw_text_list name; /* classes; those that are not named have weight 1 */
+  thaw_number_list weight;
+} thaw_class_weights_config;
+
 typedef struct thaw_phase_config {
   int32_t epochs;
   thaw_choice optimizer;
   thaw_choice schedule;    /* of the learning rate; schema NULL: constant */
   thaw_text_list unfreeze; /* block names, prefixes, "all", "none"; empty: the head only */
   bool train_batch_norm;
+  double layer_decay; /* 1: off */
   int32_t line;
 } thaw_phase_config;
 
 typedef struct thaw_training_config {
   thaw_choice loss;
   int32_t batch_size;     /* global */
+  int32_t accumulate;     /* batches per update; an update sees batch_size * accumulate samples */
   int32_t slice;          /* samples per slice, default 8; part of what determines the bits */
   thaw_text_list metrics; /* "accuracy", "top_5_accuracy", "mae" */
+  double ema_momentum;    /* Keras' use_ema; 0: off */
+  double mixup;           /* alpha; 0: off */
+  thaw_class_weights_config class_weights;
   thaw_phase_config *phases;
   int32_t phase_count;
   thaw_early_stopping_config early_stopping;

@@ -6,8 +6,13 @@
 #include <stdint.h>
 
 enum { THAW_MAX_SLOTS = 3 };
+/* What every optimizer's config begins with. */
+typedef struct thaw_optim_common {
+  double learning_rate;
+  double clipnorm, global_clipnorm, clipvalue; /* 0: off; at most one of them is on */
+} thaw_optim_common;
 typedef struct thaw_optim_ops {
-  const thaw_schema *schema; /* "sgd", "adam", "adamw", "rmsprop"; every config starts with a double learning_rate */
+  const thaw_schema *schema; /* "sgd", "adam", "adamw", "rmsprop"; every config starts with a thaw_optim_common */
   int32_t (*slots)(const void *config);                       /* arrays kept per parameter */
   const char *(*slot_name)(const void *config, int32_t slot); /* Keras' names: "momentum", "velocity" */
   /* One update of one tensor. slot[i] [n] start at zero. `step` counts from 1 for this tensor. rate: the learning rate
@@ -20,6 +25,15 @@ extern const thaw_optim_ops *const thaw_optimizers[]; /* NULL-terminated */
 const thaw_optim_ops *thaw_optim_find(const char *name);
 thaw_schema_list thaw_optim_schemas(void);
 double thaw_optim_learning_rate(const void *config);
+
+/* Gradient clipping as keras/src/optimizers/base_optimizer.py does it, before the update. */
+/* THAW_ERR_USAGE when more than one kind of clipping is asked for. */
+thaw_status thaw_optim_check(const thaw_choice *optimizer) THAW_CHECKED;
+/* Sum of squares in double, in an order that depends on n alone. */
+double thaw_square_sum(const float *x, size_t n);
+/* Clips one tensor's gradient in place. square_sum: over the gradients of all live tensors; read only with
+ * global_clipnorm. */
+void thaw_optim_clip(const void *config, double square_sum, float *gradient, size_t n);
 
 /* ------------------------------------------------------------------ learning-rate schedules
  * With Keras' names and formulas (keras/src/optimizers/schedules), and PyTorch's one-cycle: pure functions of the

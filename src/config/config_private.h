@@ -31,6 +31,9 @@ thaw_status config_defaults(const thaw_schema *schema, void *config, thaw_arena 
  * business; any other unknown key is an error, and so is a required field that is missing. */
 thaw_status config_read_fields(const config_source *source, const thaw_schema *schema, const thaw_yaml *map,
                                const char *place, const char *const *also, void *config) THAW_CHECKED;
+/* A number within the field's range. */
+thaw_status config_read_number(const config_source *source, const thaw_field *field, const thaw_yaml *node,
+                               const char *place, double *out) THAW_CHECKED;
 /* A choice: a scalar names a schema with all defaults, a map names it under list->key. */
 thaw_status config_read_choice(const config_source *source, const thaw_schema_list *list, const thaw_yaml *node,
                                const char *place, thaw_choice *out) THAW_CHECKED;

@@ -129,6 +129,7 @@ static thaw_status read_phase(const reader *r, const thaw_yaml *node, const char
   phase->line = node->line;
   if (config_is_null(thaw_yaml_get(node, "unfreeze"))) phase->unfreeze = before->unfreeze;
   if (config_is_null(thaw_yaml_get(node, "train_batch_norm"))) phase->train_batch_norm = before->train_batch_norm;
+  if (config_is_null(thaw_yaml_get(node, "layer_decay")) && before->line) phase->layer_decay = before->layer_decay;
   phase->optimizer = before->optimizer;
   phase->schedule = before->schedule;
   THAW_TRY(read_choice(r, &r->schemas->optimizers, node, place, &phase->optimizer));
@@ -137,15 +138,20 @@ static thaw_status read_phase(const reader *r, const thaw_yaml *node, const char
   return THAW_OK;
 }
 
-static const char *const training_keys[] = {"loss",     "optimizer",        "schedule",       "phases",    "epochs",
-                                            "unfreeze", "train_batch_norm", "early_stopping", "reduce_lr", "checkpoint",
-                                            NULL};
+static const char *const training_keys[] = {
+    "loss",     "optimizer",        "schedule",    "phases",         "class_weights", "epochs",
+    "unfreeze", "train_batch_norm", "layer_decay", "early_stopping", "reduce_lr",     "checkpoint",
+    NULL};
 
 /* Without `phases`, the section itself is the only phase. */
 static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
-  static const char *const also[] = {
-      "loss",    "optimizer", "schedule", "early_stopping", "reduce_lr",   "checkpoint",       "batch_size",
-      "metrics", "slice",     "phases",   "threads",        "max_minutes", "watchdog_seconds", NULL};
+  static const char *const sections[] = {"loss",          "optimizer",      "schedule",  "phases",
+                                         "class_weights", "early_stopping", "reduce_lr", "checkpoint"};
+  const char *also[64];
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) also[count++] = sections[i];
+  for (int32_t i = 0; i < config_training_schema.count; i++) also[count++] = config_training_schema.fields[i].name;
+  also[count] = NULL;
   const thaw_phase_config none = {0};
   if (config_is_null(thaw_yaml_get(node, "epochs")))
     return config_fail(&r->source, node->line, "training", "'phases' (or 'epochs' and 'optimizer') is missing");
@@ -156,11 +162,11 @@ static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
 }
 
 static thaw_status read_phases(const reader *r, const thaw_yaml *training) {
-  static const char *const misplaced[] = {"epochs", "unfreeze", "train_batch_norm"};
+  static const char *const misplaced[] = {"epochs", "unfreeze", "train_batch_norm", "layer_decay"};
   static const char *const also[] = {"optimizer", "schedule", NULL};
   const thaw_yaml *node = thaw_yaml_get(training, "phases");
   if (config_is_null(node)) return read_single_phase(r, training);
-  for (int i = 0; i < 3; i++) {
+  for (size_t i = 0; i < sizeof misplaced / sizeof *misplaced; i++) {
     const thaw_yaml *key = thaw_yaml_get(training, misplaced[i]);
     if (key) return config_fail(&r->source, key->line, "training", "'%s' belongs into the phases", misplaced[i]);
   }
@@ -177,6 +183,27 @@ static thaw_status read_phases(const reader *r, const thaw_yaml *training) {
     snprintf(place, sizeof place, "training.phases[%d]", index);
     THAW_TRY(read_phase(r, item, place, also, &before, &r->job->training.phases[index]));
     before = r->job->training.phases[index];
+  }
+  return THAW_OK;
+}
+
+/* `balanced`, or a map from class names to weights. */
+static thaw_status read_class_weights(const reader *r, const thaw_yaml *node, thaw_class_weights_config *out) {
+  static const char place[] = "training.class_weights";
+  static const thaw_field field = {.name = "class_weights", .high = 1e9};
+  *out = (thaw_class_weights_config){0};
+  if (config_is_null(node)) return THAW_OK;
+  out->enabled = true;
+  out->balanced = node->kind == THAW_YAML_SCALAR && !strcmp(node->value, "balanced");
+  if (out->balanced) return THAW_OK;
+  if (node->kind != THAW_YAML_MAP || !node->count)
+    return config_fail(&r->source, node->line, place, "expected 'balanced' or a map from class names to weights");
+  out->name.item = thaw_arena_new(r->source.arena, (size_t)node->count, sizeof *out->name.item);
+  out->weight.item = thaw_arena_new(r->source.arena, (size_t)node->count, sizeof *out->weight.item);
+  if (!out->name.item || !out->weight.item) return THAW_ERR_MEMORY;
+  for (const thaw_yaml *item = node->child; item; item = item->next) {
+    out->name.item[out->name.count++] = item->key;
+    THAW_TRY(config_read_number(&r->source, &field, item, place, &out->weight.item[out->weight.count++]));
   }
   return THAW_OK;
 }
@@ -201,6 +228,7 @@ static thaw_status read_training(const reader *r) {
   if (config_is_null(loss)) return config_fail(&r->source, node->line, "training", "'loss' is missing");
   THAW_TRY(config_read_choice(&r->source, &r->schemas->losses, loss, "training.loss", &training->loss));
   THAW_TRY(default_metrics(r, node));
+  THAW_TRY(read_class_weights(r, thaw_yaml_get(node, "class_weights"), &training->class_weights));
   THAW_TRY(read_phases(r, node));
   bool present;
   THAW_TRY(read_section(r, &config_early_stopping_schema, node, "training", NULL, &training->early_stopping, &present));

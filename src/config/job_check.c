@@ -73,6 +73,17 @@ static thaw_status check_crop(const checker *c, const thaw_yaml *root) {
                      "%.15g is out of range: 0 (off), or the smallest kept fraction, 0.05 .. 1", augment->crop);
 }
 
+static thaw_status check_accumulate(const checker *c) {
+  enum { MOST = 1 << 26 };
+  const thaw_training_config *training = &c->job->training;
+  const thaw_yaml *node = thaw_yaml_get(c->training, "accumulate");
+  int64_t samples = (int64_t)training->batch_size * training->accumulate;
+  if (samples <= MOST) return THAW_OK;
+  return config_fail(c->source, node ? node->line : c->training->line, "training.accumulate",
+                     "%d batches of %d samples are more than %d for one update", training->accumulate,
+                     training->batch_size, (int)MOST);
+}
+
 /* Both set the learning rate; Keras refuses the pair, too. */
 static thaw_status check_reduce_lr(const checker *c) {
   const thaw_training_config *training = &c->job->training;
@@ -92,6 +103,7 @@ thaw_status config_check_job(const config_source *source, const thaw_yaml *root,
   THAW_TRY(check_labels(&c));
   THAW_TRY(check_crop(&c, root));
   THAW_TRY(check_reduce_lr(&c));
+  THAW_TRY(check_accumulate(&c));
   THAW_TRY(check_monitor(&c, "early_stopping", &job->training.early_stopping.monitor));
   THAW_TRY(check_monitor(&c, "reduce_lr", &job->training.reduce_lr.monitor));
   return check_monitor(&c, "checkpoint", &job->training.checkpoint.monitor);

@@ -65,6 +65,18 @@ static void echo_cache(const thaw_cache_config *cache, bool digest_only, thaw_te
     thaw_text_add(out, "cache: {storage: float16}\n");
 }
 
+static void echo_class_weights(const thaw_class_weights_config *weights, thaw_text *out) {
+  if (!weights->enabled) return;
+  thaw_text_add(out, "  class_weights: %s", weights->balanced ? "balanced" : "{");
+  for (int32_t i = 0; i < weights->name.count; i++) {
+    if (i) thaw_text_add(out, ", ");
+    config_echo_text(weights->name.item[i], out);
+    thaw_text_add(out, ": ");
+    config_echo_number(weights->weight.item[i], out);
+  }
+  thaw_text_add(out, weights->balanced ? "\n" : "}\n");
+}
+
 static void echo_training(const thaw_training_config *training, bool digest_only, thaw_text *out) {
   thaw_text_add(out, "training:\n  loss: ");
   echo_choice("name", &training->loss, out);
@@ -75,6 +87,7 @@ static void echo_training(const thaw_training_config *training, bool digest_only
     config_echo_text(training->metrics.item[i], out);
   }
   thaw_text_add(out, "]\n");
+  echo_class_weights(&training->class_weights, out);
   if (training->early_stopping.enabled)
     echo_flow("  ", &config_early_stopping_schema, &training->early_stopping, NULL, out);
   if (training->reduce_lr.enabled) echo_flow("  ", &config_reduce_lr_schema, &training->reduce_lr, NULL, out);
@@ -132,6 +145,8 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
                "  loss (a loss, required): its name, or {name: ..., ...}\n"
                "  optimizer (an optimizer): its name, or {name: ..., ...}\n"
                "  schedule (a schedule): of the learning rate in every phase that has none of its own\n"
+               "  class_weights (balanced, or a map from class names to weights): factors of the losses of samples, as "
+               "Keras' class_weight; balanced: samples / (classes * samples of the class); default: none\n"
                "  phases (list): or, for a single phase, its keys directly in training\n",
                out);
   help_section("training.phases", &config_phase_schema,

@@ -108,8 +108,8 @@ static bool is_decimal(const char *text) {
   return strspn(text, "0123456789+-.eE") == strlen(text);
 }
 
-static thaw_status read_float(const config_source *source, const thaw_field *field, const thaw_yaml *node,
-                              const char *place, double *out) {
+thaw_status config_read_number(const config_source *source, const thaw_field *field, const thaw_yaml *node,
+                               const char *place, double *out) {
   bool number = node->kind == THAW_YAML_SCALAR && !node->quoted && is_decimal(node->value) &&
                 thaw_parse_double(node->value, out) == THAW_OK;
   if (!number) return wrong_type(source, node, place, "a number");
@@ -122,14 +122,14 @@ static thaw_status read_range(const config_source *source, const thaw_field *fie
     return wrong_type(source, node, place, "a number or a list of two numbers");
   if (node->kind == THAW_YAML_SCALAR) {
     double value = 0;
-    THAW_TRY(read_float(source, field, node, place, &value));
+    THAW_TRY(config_read_number(source, field, node, place, &value));
     out[1] = value < 0 ? -value : value;
     out[0] = -out[1];
     THAW_TRY(check_range(source, field, node, place, out[0]));
     return check_range(source, field, node, place, out[1]);
   }
-  THAW_TRY(read_float(source, field, node->child, place, &out[0]));
-  THAW_TRY(read_float(source, field, node->child->next, place, &out[1]));
+  THAW_TRY(config_read_number(source, field, node->child, place, &out[0]));
+  THAW_TRY(config_read_number(source, field, node->child->next, place, &out[1]));
   if (out[0] > out[1])
     return config_fail(source, node->line, place, "the first of [%.15g, %.15g] is larger than the second", out[0],
                        out[1]);
@@ -178,7 +178,7 @@ static thaw_status read_numbers(const config_source *source, const thaw_field *f
   *out = (thaw_number_list){.item = thaw_arena_new(source->arena, (size_t)count, sizeof *out->item), .count = count};
   if (!out->item) return THAW_ERR_MEMORY;
   for (const thaw_yaml *item = list ? node->child : node; i < count; item = item->next)
-    THAW_TRY(read_float(source, field, item, place, &out->item[i++]));
+    THAW_TRY(config_read_number(source, field, item, place, &out->item[i++]));
   return THAW_OK;
 }
 
@@ -195,7 +195,7 @@ static thaw_status read_field(const config_source *source, const thaw_field *fie
   case THAW_FIELD_INT64:
     return read_int(source, field, node, place, target);
   case THAW_FIELD_FLOAT:
-    return read_float(source, field, node, place, target);
+    return config_read_number(source, field, node, place, target);
   case THAW_FIELD_CHOICE:
     return read_word(source, field, node, place, target);
   case THAW_FIELD_TEXT:

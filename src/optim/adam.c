@@ -8,15 +8,16 @@
 #include <math.h>
 
 typedef struct adam_config {
-  double learning_rate, beta_1, beta_2, epsilon, weight_decay;
+  thaw_optim_common common;
+  double beta_1, beta_2, epsilon, weight_decay;
   bool amsgrad;
 } adam_config;
 
 /* The options that both share; the default weight decay is what tells them apart. */
 #define RATE                                                                                                           \
   {                                                                                                                    \
-    .name = "learning_rate", .kind = THAW_FIELD_FLOAT, .offset = offsetof(adam_config, learning_rate), .high = 1000,   \
-    .fallback = 0.001, .help = "step size"                                                                             \
+    .name = "learning_rate", .kind = THAW_FIELD_FLOAT, .offset = offsetof(adam_config, common.learning_rate),          \
+    .high = 1000, .fallback = 0.001, .help = "step size"                                                               \
   }
 #define BETA_1                                                                                                         \
   {                                                                                                                    \
@@ -43,8 +44,8 @@ typedef struct adam_config {
     .name = "weight_decay", .kind = THAW_FIELD_FLOAT, .offset = offsetof(adam_config, weight_decay), .high = 1,        \
     .fallback = (default), .help = "share of each weight, times the learning rate, that is taken away at each step"    \
   }
-static const thaw_field adam_fields[] = {RATE, BETA_1, BETA_2, EPSILON, AMSGRAD, DECAY(0)};
-static const thaw_field adamw_fields[] = {RATE, BETA_1, BETA_2, EPSILON, AMSGRAD, DECAY(0.004)};
+static const thaw_field adam_fields[] = {RATE, BETA_1, BETA_2, EPSILON, AMSGRAD, DECAY(0), THAW_CLIPPING};
+static const thaw_field adamw_fields[] = {RATE, BETA_1, BETA_2, EPSILON, AMSGRAD, DECAY(0.004), THAW_CLIPPING};
 
 const thaw_schema thaw_adam_schema = {"adam", sizeof(adam_config), adam_fields,
                                       sizeof adam_fields / sizeof *adam_fields, "Adam"};

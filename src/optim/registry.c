@@ -18,7 +18,7 @@ thaw_schema_list thaw_optim_schemas(void) {
 }
 
 double thaw_optim_learning_rate(const void *config) {
-  return *(const double *)config;
+  return ((const thaw_optim_common *)config)->learning_rate;
 }
 
 void thaw_weight_decay(float decay, float rate, float *value, size_t n) {

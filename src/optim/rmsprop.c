@@ -6,14 +6,15 @@
 #include <math.h>
 
 typedef struct rmsprop_config {
-  double learning_rate, rho, momentum, epsilon, weight_decay;
+  thaw_optim_common common;
+  double rho, momentum, epsilon, weight_decay;
   bool centered;
 } rmsprop_config;
 
 static const thaw_field fields[] = {
     {.name = "learning_rate",
      .kind = THAW_FIELD_FLOAT,
-     .offset = offsetof(rmsprop_config, learning_rate),
+     .offset = offsetof(rmsprop_config, common.learning_rate),
      .high = 1000,
      .fallback = 0.001,
      .help = "step size"},
@@ -44,6 +45,7 @@ static const thaw_field fields[] = {
      .offset = offsetof(rmsprop_config, weight_decay),
      .high = 1,
      .help = "share of each weight, times the learning rate, that is taken away at each step"},
+    THAW_CLIPPING,
 };
 const thaw_schema thaw_rmsprop_schema = {"rmsprop", sizeof(rmsprop_config), fields, sizeof fields / sizeof *fields,
                                          "gradient divided by its running root mean square"};

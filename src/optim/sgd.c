@@ -4,14 +4,15 @@
 #include "optim/optim_private.h"
 
 typedef struct sgd_config {
-  double learning_rate, momentum, weight_decay;
+  thaw_optim_common common;
+  double momentum, weight_decay;
   bool nesterov;
 } sgd_config;
 
 static const thaw_field fields[] = {
     {.name = "learning_rate",
      .kind = THAW_FIELD_FLOAT,
-     .offset = offsetof(sgd_config, learning_rate),
+     .offset = offsetof(sgd_config, common.learning_rate),
      .high = 1000,
      .fallback = 0.01,
      .help = "step size"},
@@ -29,6 +30,7 @@ static const thaw_field fields[] = {
      .offset = offsetof(sgd_config, weight_decay),
      .high = 1,
      .help = "share of each weight, times the learning rate, that is taken away at each step"},
+    THAW_CLIPPING,
 };
 const thaw_schema thaw_sgd_schema = {"sgd", sizeof(sgd_config), fields, sizeof fields / sizeof *fields,
                                      "gradient descent with momentum"};

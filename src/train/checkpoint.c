@@ -4,6 +4,7 @@
  *     /parameters/LAYER/NAME  float32, the parameter's shape
  *     /optimizer/LAYER/NAME/0 float32, one dataset per slot; attributes of LAYER/NAME above: steps, exponent, optimizer
  *     /best/LAYER/NAME        only with restore_best_weights
+ *     /average/LAYER/NAME     only with ema_momentum
  *     /layers, /names         which parameters, in order
  *     /history, /columns      one row per finished epoch
  *     /classes                names of the classes
@@ -174,6 +175,14 @@ static thaw_status io_tensor_words(checkpoint_io *io, const char *path, train_te
   return sane ? THAW_OK : thaw_fail(THAW_ERR_DATA, "%s: %s has impossible attributes", thaw_h5_path(io->file), path);
 }
 
+static bool has_average(const checkpoint_io *io, const train_tensor *t) {
+  if (io->writing) return t->average != NULL;
+  char *path = thaw_format("/average/%s/%s", t->layer, t->name);
+  bool found = path && thaw_h5_exists(io->file, path);
+  thaw_free(path);
+  return found;
+}
+
 static thaw_status io_tensor(checkpoint_io *io, train_tensor *t) {
   char *path = thaw_format("/parameters/%s/%s", t->layer, t->name);
   if (!path) return THAW_ERR_MEMORY;
@@ -187,7 +196,8 @@ static thaw_status io_tensor(checkpoint_io *io, train_tensor *t) {
     snprintf(suffix, sizeof suffix, "/%d", (int)s);
     status = io_floats(io, "optimizer", suffix, t, &t->slot[s]);
   }
-  return status == THAW_OK && has_best ? io_floats(io, "best", "", t, &t->best) : status;
+  if (status == THAW_OK && has_best) status = io_floats(io, "best", "", t, &t->best);
+  return status == THAW_OK && has_average(io, t) ? io_floats(io, "average", "", t, &t->average) : status;
 }
 
 /* Names first, so that a reader knows what to expect. */

@@ -45,13 +45,18 @@ static thaw_status mark_live(thaw_session *s, int32_t phase) {
 
 thaw_span train_phase_span(const thaw_session *s, int32_t phase) {
   const thaw_training_config *training = &s->job->training;
-  thaw_epoch epoch = {.samples = s->train.info ? s->train.info->count : 0, .batch = training->batch_size};
+  thaw_epoch epoch = {.samples = s->train.info ? s->train.info->count : 0,
+                      .batch = training->batch_size * training->accumulate};
   int64_t steps = thaw_epoch_steps(&epoch);
   return (thaw_span){.epoch_steps = steps, .steps = steps * training->phases[phase].epochs};
 }
 
-static thaw_status check_schedule(const thaw_session *s, int32_t phase) {
+static thaw_status check_optimizer(const thaw_session *s, int32_t phase) {
   const thaw_choice *schedule = &s->job->training.phases[phase].schedule;
+  const thaw_choice *optimizer = &s->job->training.phases[phase].optimizer;
+  thaw_status fit = thaw_optim_check(optimizer);
+  if (fit != THAW_OK)
+    return thaw_fail_in(fit, "%s:%d: training.phases[%d].optimizer: ", s->job->path, optimizer->line, phase);
   thaw_span span = train_phase_span(s, phase);
   thaw_status status = thaw_schedule_check(schedule, &span);
   if (status == THAW_OK) return status;
@@ -61,7 +66,8 @@ static thaw_status check_schedule(const thaw_session *s, int32_t phase) {
 thaw_status train_phases_check(thaw_session *s) {
   for (int32_t p = s->job->training.phase_count - 1; p >= 0; p--) {
     THAW_TRY(mark_live(s, p));
-    THAW_TRY(check_schedule(s, p));
+    THAW_TRY(check_optimizer(s, p));
+    THAW_TRY(train_samples_check(s));
   }
   /* The first phase is marked now; later ones have at least as many live layers. */
   if (thaw_graph_param_count(s->graph, true) > 0) return THAW_OK;

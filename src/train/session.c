@@ -73,10 +73,14 @@ static thaw_status describe_input(thaw_session *s) {
                    job->backbone.preprocessing);
 }
 
-/* The most samples that one rank gets in one step: the slices of a global batch dealt evenly. */
-static int32_t largest_share(const thaw_training_config *training, int ranks) {
-  int64_t slices = (training->batch_size + training->slice - 1) / training->slice;
+/* The slices of a batch dealt evenly. */
+static int32_t largest_share(const thaw_training_config *training, int64_t batch, int ranks) {
+  int64_t slices = (batch + training->slice - 1) / training->slice;
   return (int32_t)((slices + ranks - 1) / ranks * training->slice);
+}
+
+int32_t train_share_samples(const thaw_training_config *training, int ranks) {
+  return largest_share(training, (int64_t)training->batch_size * training->accumulate, ranks);
 }
 
 static thaw_status choose_loss(thaw_session *s) {
@@ -161,7 +165,7 @@ static thaw_status make_ready(thaw_session *s, const thaw_session_options *optio
   THAW_TRY(build_network(s));
   THAW_TRY(describe_input(s));
   THAW_TRY(choose_loss(s));
-  s->max_samples = largest_share(&s->job->training, ranks);
+  s->max_samples = largest_share(&s->job->training, s->job->training.batch_size, ranks);
   THAW_TRY(open_all_data(s, options));
   return options->dry ? THAW_OK : read_weights(s, log);
 }

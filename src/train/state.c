@@ -12,6 +12,7 @@ static void tensor_clear(train_tensor *tensor, bool owns_value) {
   if (owns_value) thaw_free(tensor->value);
   for (int i = 0; i < THAW_MAX_SLOTS; i++) thaw_free(tensor->slot[i]);
   thaw_free(tensor->best);
+  thaw_free(tensor->average);
 }
 
 void train_state_clear(train_state *state) {

@@ -57,6 +57,19 @@ static thaw_status make_room_for_joint(train_step *step) {
   return step->joint ? THAW_OK : THAW_ERR_MEMORY;
 }
 
+/* [local] What only some jobs have. */
+static thaw_status make_extras(train_step *step) {
+  const thaw_session *s = step->session;
+  const thaw_training_config *training = &s->job->training;
+  THAW_TRY(train_class_weights(s, &step->class_weight));
+  double layer_decay = step->schedule ? training->phases[s->phase].layer_decay : 1;
+  if (layer_decay != 1) THAW_TRY(train_layer_factors(step, layer_decay));
+  if (training->mixup == 0) return THAW_OK;
+  step->mix_features = thaw_new((size_t)training->slice * s->cut.floats, sizeof *step->mix_features);
+  step->mix_labels = thaw_new((size_t)training->slice * (size_t)s->outputs, sizeof *step->mix_labels);
+  return step->mix_features && step->mix_labels ? THAW_OK : THAW_ERR_MEMORY;
+}
+
 thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm *comm, train_state *state) {
   *step = (train_step){.session = session, .comm = comm};
   const thaw_training_config *training = &session->job->training;
@@ -64,19 +77,23 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
     step->schedule = &training->phases[session->phase].schedule;
     step->span = train_phase_span(session, session->phase);
   }
-  thaw_epoch epoch = {.samples = session->train.info->count, .batch = training->batch_size, .slice = training->slice};
+  thaw_epoch epoch = {.samples = session->train.info->count,
+                      .batch = training->batch_size * training->accumulate,
+                      .slice = training->slice};
   size_t rows = (size_t)session->max_samples, width = (size_t)session->outputs, largest = 1;
+  size_t all = (size_t)train_share_samples(training, thaw_comm_size(comm)), slices = rows / (size_t)training->slice;
   THAW_TRY(bind_tensors(step, state, &largest));
   for (int i = 0; i < 2; i++) THAW_TRY(thaw_step_share_create(&epoch, thaw_comm_size(comm), &step->share[i]));
-  step->features = thaw_new(rows * session->cut.floats, sizeof *step->features);
-  step->label = thaw_new(rows * width, sizeof *step->label);
+  step->features = thaw_new(all * session->cut.floats, sizeof *step->features);
+  step->label = thaw_new(all * width, sizeof *step->label);
   step->dy = thaw_new(rows * width, sizeof *step->dy);
   step->value = thaw_new(rows, sizeof *step->value);
   step->gradient = thaw_new(largest, sizeof *step->gradient);
+  step->piece_start = thaw_new(slices + 1, sizeof *step->piece_start);
   step->coupled = joins_batch(session->graph);
   if (step->coupled) THAW_TRY(make_room_for_joint(step));
-  bool complete = step->features && step->label && step->dy && step->value && step->gradient;
-  return complete ? THAW_OK : THAW_ERR_MEMORY;
+  bool complete = step->features && step->label && step->dy && step->value && step->gradient && step->piece_start;
+  return complete ? make_extras(step) : THAW_ERR_MEMORY;
 }
 
 void train_step_clear(train_step *step) {
@@ -89,6 +106,11 @@ void train_step_clear(train_step *step) {
   thaw_free(step->value);
   thaw_free(step->gradient);
   thaw_free(step->joint);
+  thaw_free(step->piece_start);
+  thaw_free(step->factor);
+  thaw_free(step->class_weight);
+  thaw_free(step->mix_features);
+  thaw_free(step->mix_labels);
   *step = (train_step){0};
 }
 
@@ -146,50 +168,72 @@ static thaw_status fetch(train_step *step, int64_t index) {
   if (share->samples == 0) return THAW_OK;
   THAW_TRY(thaw_features_read(s->train.features, share->sample, share->samples, step->view, step->features));
   thaw_labels_gather(s->loss, s->train.info, s->train.labels, share->sample, share->samples, s->outputs, step->label);
+  train_mix(step, share);
   return THAW_OK;
 }
 
 /* ------------------------------------------------------------------ forward, loss, backward */
 
-static void count_rows(train_step *step, const thaw_step_share *share, const float *y) {
+static void count_rows(train_step *step, const thaw_share *part, const float *y) {
   const thaw_session *s = step->session;
   size_t width = (size_t)s->train.info->label_width, outputs = (size_t)s->outputs;
-  for (int32_t i = 0, slice = 0; i < share->samples; i++) {
-    while (share->slice_start[slice + 1] <= i) slice++;
-    if (!thaw_wide_add(&step->attempt[0], step->value[i]) && step->bad_slice < 0) step->bad_slice = share->slice[slice];
-    const float *label = s->train.labels + share->sample[i] * width;
+  for (int32_t i = 0, slice = 0; i < part->samples; i++) {
+    while (part->slice_start[slice + 1] <= i) slice++;
+    if (!thaw_wide_add(&step->attempt[0], step->value[i]) && step->bad_slice < 0) step->bad_slice = part->slice[slice];
+    const float *label = s->train.labels + part->sample[i] * width;
     for (int32_t m = 0; m < s->metrics; m++) {
       double value =
           thaw_metric_row(&s->metric[m], s->train.info->label_kind, label, y + (size_t)i * outputs, s->outputs);
-      if (!thaw_wide_add(&step->attempt[1 + m], value) && step->bad_slice < 0) step->bad_slice = share->slice[slice];
+      if (!thaw_wide_add(&step->attempt[1 + m], value) && step->bad_slice < 0) step->bad_slice = part->slice[slice];
     }
   }
 }
 
 /* Collective only where a layer joins the batch. A rank without samples takes part. */
-static thaw_status forward_backward(train_step *step, const thaw_step_share *part) {
+static thaw_status run_piece(train_step *step, const thaw_share *part, const float *label) {
   thaw_session *s = step->session;
-  thaw_share share = {.features = step->features,
-                      .sample = part->sample,
-                      .samples = part->samples,
-                      .slices = part->slices,
-                      .slice_start = part->slice_start,
-                      .slice = part->slice,
-                      .batch = part->batch,
-                      .seed = step->epoch.seed,
-                      .epoch = step->epoch.epoch,
-                      .training = true};
   thaw_live_hooks hooks = {step, take_gradient, add_joint, reduce_joint};
   const float *y;
-  THAW_TRY(thaw_live_forward(s->live, &share, &hooks, &y));
+  THAW_TRY(thaw_live_forward(s->live, part, &hooks, &y));
   const float *logits = thaw_live_logits(s->live);
   bool from_logits = logits && s->loss->fused == thaw_live_activation(s->live);
   if (part->samples > 0) {
-    s->loss->evaluate(s->job->training.loss.config, step->label, y, logits, from_logits, part->samples, s->outputs,
+    s->loss->evaluate(s->job->training.loss.config, label, y, logits, from_logits, part->samples, s->outputs,
                       1.0 / (double)part->batch, step->value, step->dy);
+    train_weight_rows(step, part->sample, part->samples, step->value, step->dy);
     count_rows(step, part, y);
   }
-  return thaw_live_backward(s->live, &share, &hooks, step->dy, from_logits);
+  return thaw_live_backward(s->live, part, &hooks, step->dy, from_logits);
+}
+
+/* This rank's slices from `first` on, as many as the live part has room for. */
+static thaw_share cut_piece(train_step *step, const thaw_step_share *share, int32_t first) {
+  int32_t most = step->session->max_samples / step->session->job->training.slice, left = share->slices - first;
+  int32_t slices = left < most ? left : most;
+  size_t start = (size_t)share->slice_start[first];
+  for (int32_t i = 0; i <= slices; i++) step->piece_start[i] = share->slice_start[first + i] - (int32_t)start;
+  return (thaw_share){.features = step->features + start * step->session->cut.floats,
+                      .sample = share->sample + start,
+                      .samples = step->piece_start[slices],
+                      .slices = slices,
+                      .slice_start = step->piece_start,
+                      .slice = share->slice + first,
+                      .batch = share->batch,
+                      .seed = step->epoch.seed,
+                      .epoch = step->epoch.epoch,
+                      .training = true};
+}
+
+/* In one piece, unless gradients are accumulated over several batches. */
+static thaw_status forward_backward(train_step *step, const thaw_step_share *share) {
+  size_t width = (size_t)step->session->outputs;
+  int32_t first = 0;
+  do {
+    thaw_share part = cut_piece(step, share, first);
+    THAW_TRY(run_piece(step, &part, step->label + (size_t)share->slice_start[first] * width));
+    first += part.slices;
+  } while (first < share->slices);
+  return THAW_OK;
 }
 
 /* ------------------------------------------------------------------ what went wrong */
@@ -217,51 +261,11 @@ static thaw_status gradient_diverged(train_step *step, const train_state *state,
   return status;
 }
 
-/* ------------------------------------------------------------------ update */
-
-/* Keras adds l1 * sum|w| + l2 * sum w^2 to the loss. */
-static void add_regularization(const thaw_param *param, float *gradient, size_t count) {
-  if (param->l1 == 0 && param->l2 == 0) return;
-  for (size_t i = 0; i < count; i++) {
-    double w = param->value[i], sign = w > 0 ? 1 : w < 0 ? -1 : 0;
-    gradient[i] = (float)(gradient[i] + param->l1 * sign + 2 * param->l2 * w);
-  }
-}
-
-double train_regularization(thaw_session *session) {
-  double sum = 0;
-  for (int32_t t = 0; t < thaw_live_tensors(session->live); t++) {
-    const char *layer;
-    const thaw_param *param = thaw_live_tensor(session->live, t, &layer);
-    double absolute = 0, square = 0;
-    if (param->l1 == 0 && param->l2 == 0) continue;
-    for (size_t i = 0; i < thaw_param_count(param); i++) {
-      absolute += fabs((double)param->value[i]);
-      square += (double)param->value[i] * param->value[i];
-    }
-    sum += param->l1 * absolute + param->l2 * square;
-  }
-  return sum;
-}
+/* ------------------------------------------------------------------ the step's books */
 
 double train_step_rate(const train_step *step, const train_state *state, int64_t index) {
   if (!step->schedule) return state->rate;
   return thaw_schedule_rate(step->schedule, &step->span, state->rate, state->epoch * step->span.epoch_steps + index);
-}
-
-/* Every rank computes the same update from the same sums. */
-static void update(train_step *step, const thaw_choice *optimizer) {
-  const thaw_optim_ops *ops = thaw_optim_find(optimizer->schema->name);
-  for (int32_t t = 0; t < step->tensors; t++) {
-    const char *layer;
-    thaw_param *param = thaw_live_tensor(step->session->live, t, &layer);
-    train_tensor *state = step->state[t];
-    thaw_exact_get(step->exact, (size_t)t, 1, step->gradient);
-    add_regularization(param, step->gradient, state->count);
-    state->steps++;
-    ops->update(optimizer->config, step->rate, state->steps, param->value, step->gradient, state->slot, state->count);
-  }
-  if (step->coupled) thaw_live_update_statistics(step->session->live);
 }
 
 /* The regularisation belongs to the batch's loss; it is the same on every rank, so one of them adds it. */
@@ -316,6 +320,6 @@ thaw_status train_step_apply(train_step *step, train_state *state, const thaw_ch
   }
   if (verdict != THAW_EXACT_DONE) return thaw_fail(THAW_ERR_INTERNAL, "no scale fits the gradients of this step");
   accept_sums(step, state, step->share[index % 2].batch, train_regularization(step->session));
-  update(step, optimizer);
+  train_update(step, optimizer);
   return THAW_OK;
 }

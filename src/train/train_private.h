@@ -31,7 +31,8 @@ typedef struct train_tensor {
   char optimizer[32];
   int64_t slots;
   float *slot[THAW_MAX_SLOTS];
-  float *best; /* values at the best epoch so far, for restore_best_weights; NULL: not kept */
+  float *average; /* of the values over updates, with ema_momentum; NULL: not kept */
+  float *best;    /* values at the best epoch so far, for restore_best_weights; NULL: not kept */
 } train_tensor;
 
 /* Follows one number over epochs, as Keras' callbacks do. */
@@ -141,6 +142,10 @@ typedef struct train_step {
   train_tensor **state; /* [tensors] of live tensor t */
   float *features, *label, *dy, *gradient;
   double *value;
+  int32_t *piece_start;             /* [slices of a piece + 1] */
+  double *factor;                   /* of the learning rate, per live tensor; NULL: 1 */
+  double *class_weight;             /* NULL: all 1 */
+  float *mix_features, *mix_labels; /* one slice; NULL: no mixup */
   thaw_wide attempt[1 + 8];
   int64_t bad_slice; /* lowest slice of this rank with a loss that is not finite, or -1 */
   bool coupled;      /* a layer joins all samples of the batch */
@@ -165,6 +170,30 @@ thaw_status train_step_run(train_step *step, train_state *state, const thaw_choi
  * whether that succeeded on this rank. */
 thaw_status train_step_apply(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
                              thaw_status fetched, int64_t flags[THAW_EXACT_FLAGS]);
+/* The most samples that one rank gets in one step: the slices of all batches of an update dealt evenly. [local] */
+int32_t train_share_samples(const thaw_training_config *training, int ranks);
+
+/* ------------------------------------------------------------------ before and after the gradient (samples.c,
+ * update.c) */
+/* [local] Whether class weights, mixup and accumulation go with data, loss and layers. */
+thaw_status train_samples_check(thaw_session *session);
+/* [local] One weight per class of the training data, to be freed; NULL: the job has none. */
+thaw_status train_class_weights(const thaw_session *session, double **out);
+/* [local] Multiplies losses and gradients of rows by the weights of their classes. */
+void train_weight_rows(const train_step *step, const uint64_t *sample, int32_t rows, double *value, float *dy);
+/* [local] Mixes features and labels in place. */
+void train_mix(train_step *step, const thaw_step_share *share);
+/* [local] A sample's own share in the mixture, 0.5 .. 1: Beta(alpha, alpha), folded. */
+double train_mixup_share(double alpha, uint64_t seed, uint32_t epoch, uint64_t sample);
+/* [local] From the exact sums to new parameters. */
+void train_update(train_step *step, const thaw_choice *optimizer);
+thaw_status train_layer_factors(train_step *step, double layer_decay);
+/* [local] Makes averages where there are none, equal to the values. */
+thaw_status train_averages_begin(train_state *state);
+/* [local] Values and averages change places, for evaluation and back. */
+void train_averages_swap(train_state *state);
+/* [local] Makes both the same: averages like the values, or values like the averages. */
+void train_averages_adopt(train_state *state, bool from_value);
 /* Regularisation of all live parameters: sum of l1 |w| + l2 w^2. [local] */
 double train_regularization(thaw_session *session);
 

@@ -42,6 +42,7 @@ static void begin_phase(trainer *t) {
 static thaw_status make_step(trainer *t) {
   THAW_TRY(train_state_add_live(&t->state, t->session->graph));
   THAW_TRY(train_state_fit_slots(&t->state, &phase_config(t)->optimizer));
+  if (t->job->training.ema_momentum > 0) THAW_TRY(train_averages_begin(&t->state));
   return train_step_create(&t->step, t->session, t->comm, &t->state);
 }
 
@@ -75,7 +76,11 @@ static void restore_best(trainer *t) {
 
 /* [local] */
 static void leave_phase(trainer *t) {
-  if (t->job->training.early_stopping.enabled && t->job->training.early_stopping.restore_best_weights) restore_best(t);
+  if (t->job->training.early_stopping.enabled && t->job->training.early_stopping.restore_best_weights) {
+    restore_best(t);
+    train_averages_adopt(&t->state, true);
+  }
+  train_averages_adopt(&t->state, false); /* as Keras does at the end of a fit */
   trainer_keep_exponents(t);
   train_step_clear(&t->step);
   t->state.phase++;
@@ -145,7 +150,7 @@ static thaw_status train_epoch(trainer *t) {
   thaw_epoch epoch = {.seed = (uint64_t)t->job->seed,
                       .epoch = (uint32_t)t->state.epochs,
                       .samples = t->session->train.info->count,
-                      .batch = training->batch_size,
+                      .batch = training->batch_size * training->accumulate,
                       .slice = training->slice,
                       .shuffle = true};
   int32_t view = augment->enabled ? (int32_t)(t->state.epochs % (augment->views > 0 ? augment->views : 1)) : -1;
@@ -232,6 +237,8 @@ static thaw_status finish_epoch(trainer *t) {
   row[1] = (double)t->state.epochs + 1;
   row[2] = (double)t->state.steps;
   row[3] = train_step_rate(&t->step, &t->state, thaw_epoch_steps(&t->step.epoch) - 1);
+  bool averaged = t->job->training.ema_momentum > 0;
+  if (averaged) train_averages_swap(&t->state); /* validation data, best.h5 and restored weights see the averages */
   THAW_TRY(measure(t, row));
   row[t->state.columns - 1] = t->state.seconds + thaw_seconds() - t->epoch_started;
   THAW_TRY(check_row(t, row));
@@ -245,6 +252,7 @@ static thaw_status finish_epoch(trainer *t) {
   t->state.epoch++;
   t->state.epochs++;
   if (best) THAW_TRY(trainer_write(t, "best.h5"));
+  if (averaged) train_averages_swap(&t->state);
   int32_t every = t->job->training.checkpoint.every_epochs;
   return every > 0 && t->state.epochs % every == 0 ? trainer_checkpoint(t) : THAW_OK;
 }

@@ -86,6 +86,40 @@ static void check_tensor(thaw_h5 *file, const char *name, const char *tensor, si
   thaw_free(config);
 }
 
+/* Kernel and bias together, because the global norm joins them. */
+static void check_clipping(thaw_h5 *file, const char *name) {
+  static const char *const tensor[2] = {"kernel", "bias"};
+  static const size_t n[2] = {12, 4};
+  const thaw_optim_ops *ops = read_ops(file, name);
+  void *config = read_config(file, name, ops);
+  float value[2][MOST], gradient[2][MOST], expected[MOST], slot[2][THAW_MAX_SLOTS][MOST] = {{{0}}};
+  for (int t = 0; t < 2; t++) read_rows(file, name, tensor[t], 0, 1, value[t]);
+  for (int step = 1; step <= STEPS; step++) {
+    double square_sum = 0;
+    for (int t = 0; t < 2; t++) {
+      read_rows(file, "gradients", tensor[t], step - 1, 1, gradient[t]);
+      square_sum += thaw_square_sum(gradient[t], n[t]);
+    }
+    for (int t = 0; t < 2; t++) {
+      float *const slots[THAW_MAX_SLOTS] = {slot[t][0], slot[t][1], slot[t][2]};
+      read_rows(file, name, tensor[t], step, 1, expected);
+      thaw_optim_clip(config, square_sum, gradient[t], n[t]);
+      ops->update(config, thaw_optim_learning_rate(config), step, value[t], gradient[t], slots, n[t]);
+      compare(name, tensor[t], step, value[t], expected, n[t]);
+    }
+  }
+  thaw_free(config);
+}
+
+static void test_clipping(void **context) {
+  (void)context;
+  static const char *const cases[] = {"clipnorm", "clipvalue", "global_clipnorm", "adam_global_clipnorm"};
+  thaw_h5 *file;
+  assert_thaw_ok(thaw_h5_open(THAW_TEST_DATA "/../golden/clipping.h5", &file));
+  for (int i = 0; i < 4; i++) check_clipping(file, cases[i]);
+  thaw_h5_close(file);
+}
+
 static void test_all_cases(void **context) {
   (void)context;
   thaw_h5 *file;
@@ -103,6 +137,6 @@ static void test_all_cases(void **context) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_cases)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_cases), cmocka_unit_test(test_clipping)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 enum { SAMPLES = 40, FEATURES = 16, STEPS = 20, BATCH = 12, PER_EPOCH = 4, SLICE = 4 };
 #define GOLDEN THAW_TEST_DATA "/../golden/training.h5"
+#define TUNING THAW_TEST_DATA "/../golden/tuning.h5"
 #define HEAD   "  - {layer: dense, name: hidden, units: 8, activation: relu}\n"
 #define OUTPUT "  - {layer: dense, name: output, units: 4, activation: softmax}\n"
 
@@ -15,46 +16,60 @@ typedef struct trajectory {
   const char *name, *head, *loss, *optimizer, *labels;
   thaw_label_kind kind;
   int32_t width;
+  const char *more; /* keys of the training section */
+  const char *golden;
 } trajectory;
 
 static const trajectory cases[] = {
-    {"sgd", HEAD OUTPUT, "categorical_crossentropy", "{name: sgd, learning_rate: 0.1}", "index", THAW_LABEL_CLASS, 1},
+    {"sgd", HEAD OUTPUT, "categorical_crossentropy", "{name: sgd, learning_rate: 0.1}", "index", THAW_LABEL_CLASS, 1,
+     NULL, NULL},
     {"sgd_momentum", HEAD OUTPUT, "categorical_crossentropy", "{name: sgd, learning_rate: 0.05, momentum: 0.9}",
-     "index", THAW_LABEL_CLASS, 1},
+     "index", THAW_LABEL_CLASS, 1, NULL, NULL},
     {"sgd_nesterov", HEAD OUTPUT, "categorical_crossentropy",
-     "{name: sgd, learning_rate: 0.05, momentum: 0.9, nesterov: true}", "index", THAW_LABEL_CLASS, 1},
-    {"adam", HEAD OUTPUT, "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS,
-     1},
+     "{name: sgd, learning_rate: 0.05, momentum: 0.9, nesterov: true}", "index", THAW_LABEL_CLASS, 1, NULL, NULL},
+    {"adam", HEAD OUTPUT, "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1,
+     NULL, NULL},
     {"adamw", HEAD OUTPUT, "categorical_crossentropy", "{name: adamw, learning_rate: 0.01, weight_decay: 0.05}",
-     "index", THAW_LABEL_CLASS, 1},
+     "index", THAW_LABEL_CLASS, 1, NULL, NULL},
     {"rmsprop", HEAD OUTPUT, "categorical_crossentropy", "{name: rmsprop, learning_rate: 0.01}", "index",
-     THAW_LABEL_CLASS, 1},
+     THAW_LABEL_CLASS, 1, NULL, NULL},
     {"sparse", HEAD OUTPUT, "sparse_categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index",
-     THAW_LABEL_CLASS, 1},
+     THAW_LABEL_CLASS, 1, NULL, NULL},
     {"label_smoothing", HEAD OUTPUT, "{name: categorical_crossentropy, label_smoothing: 0.1}",
-     "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1},
+     "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1, NULL, NULL},
     {"regularized",
      "  - {layer: dense, name: hidden, units: 8, activation: relu, kernel_l1: 0.001, kernel_l2: 0.01, bias_l2: "
      "0.01}\n" OUTPUT,
-     "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1},
+     "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1, NULL, NULL},
     {"batch_normalization", "  - {layer: batch_normalization, name: normalization, momentum: 0.9}\n" HEAD OUTPUT,
-     "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1},
+     "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS, 1, NULL, NULL},
     {"binary", HEAD "  - {layer: dense, name: output, units: 3, activation: sigmoid}\n", "binary_crossentropy",
-     "{name: adam, learning_rate: 0.01}", "multi", THAW_LABEL_MULTI, 3},
+     "{name: adam, learning_rate: 0.01}", "multi", THAW_LABEL_MULTI, 3, NULL, NULL},
     {"regression",
      "  - {layer: dense, name: hidden, units: 8, activation: tanh}\n  - {layer: dense, name: output, units: 2}\n",
-     "mean_squared_error", "{name: adam, learning_rate: 0.01}", "target", THAW_LABEL_TARGET, 2},
+     "mean_squared_error", "{name: adam, learning_rate: 0.01}", "target", THAW_LABEL_TARGET, 2, NULL, NULL},
     {"regression_huber",
      "  - {layer: dense, name: hidden, units: 8, activation: tanh}\n  - {layer: dense, name: output, units: 2}\n",
-     "huber", "{name: adam, learning_rate: 0.01}", "target", THAW_LABEL_TARGET, 2},
+     "huber", "{name: adam, learning_rate: 0.01}", "target", THAW_LABEL_TARGET, 2, NULL, NULL},
     {"regression_absolute",
      "  - {layer: dense, name: hidden, units: 8, activation: tanh}\n  - {layer: dense, name: output, units: 2}\n",
-     "mean_absolute_error", "{name: adam, learning_rate: 0.01}", "target", THAW_LABEL_TARGET, 2},
+     "mean_absolute_error", "{name: adam, learning_rate: 0.01}", "target", THAW_LABEL_TARGET, 2, NULL, NULL},
+    {"class_weight", HEAD OUTPUT, "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index",
+     THAW_LABEL_CLASS, 1, "class_weights: {a: 0.5, c: 2, d: 4}", NULL},
+    {"average", HEAD OUTPUT, "categorical_crossentropy", "{name: adam, learning_rate: 0.01}", "index", THAW_LABEL_CLASS,
+     1, "ema_momentum: 0.9", TUNING},
+    {"clipnorm", HEAD OUTPUT, "categorical_crossentropy",
+     "{name: sgd, learning_rate: 0.1, momentum: 0.9, clipnorm: 0.05}", "index", THAW_LABEL_CLASS, 1, "", TUNING},
+    {"global_clipnorm", HEAD OUTPUT, "categorical_crossentropy",
+     "{name: sgd, learning_rate: 0.1, momentum: 0.9, global_clipnorm: 0.1}", "index", THAW_LABEL_CLASS, 1, "", TUNING},
+    {"everything", HEAD OUTPUT, "categorical_crossentropy",
+     "{name: adamw, learning_rate: 0.02, weight_decay: 0.05, clipvalue: 0.02}", "index", THAW_LABEL_CLASS, 1,
+     "ema_momentum: 0.8\n  schedule: {name: cosine_decay, alpha: 0.1, warmup_epochs: 1}", TUNING},
 };
 
 /* A session without backbone, catalogue and cache: the features are the golden file's. */
 typedef struct fixture {
-  thaw_h5 *golden;
+  thaw_h5 *golden, *tuning; /* data of all cases; what the case expects */
   thaw_job *job;
   thaw_session session;
   thaw_dataset_info info;
@@ -65,9 +80,9 @@ typedef struct fixture {
 
 static thaw_status make_job(fixture *f, const trajectory *c) {
   char *text = thaw_format("name: test\nbackbone: {architecture: vgg16}\nhead:\n%sdata: {train: none}\ntraining:\n"
-                           "  loss: %s\n  batch_size: %d\n  slice: %d\n  metrics: []\n"
+                           "  loss: %s\n  batch_size: %d\n  slice: %d\n  metrics: []\n  %s\n"
                            "  phases: [{epochs: 5, optimizer: %s}]\n",
-                           c->head, c->loss, BATCH, SLICE, c->optimizer);
+                           c->head, c->loss, BATCH, SLICE, c->more ? c->more : "", c->optimizer);
   if (!text) return THAW_ERR_MEMORY;
   thaw_job_schemas schemas = {thaw_layer_head_schemas(), thaw_loss_schemas(), thaw_optim_schemas(),
                               thaw_schedule_schemas()};
@@ -93,7 +108,8 @@ static thaw_status make_network(fixture *f) {
 }
 
 static thaw_status golden_floats(fixture *f, const char *object, int64_t count, float *out) {
-  return thaw_h5_read(f->golden, object, THAW_H5_F32, count, out);
+  bool data = strncmp(object, "/data/", 6) == 0;
+  return thaw_h5_read(data || !f->tuning ? f->golden : f->tuning, object, THAW_H5_F32, count, out);
 }
 
 /* Copies the golden parameters in, or compares with them; returns the largest difference in *worst. */
@@ -118,6 +134,7 @@ static thaw_status parameters(fixture *f, const trajectory *c, const char *when,
 static thaw_status make(fixture *f, const trajectory *c) {
   char path[64];
   THAW_TRY(thaw_h5_open(GOLDEN, &f->golden));
+  if (c->golden) THAW_TRY(thaw_h5_open(c->golden, &f->tuning));
   THAW_TRY(make_job(f, c));
   f->session.job = f->job;
   f->session.loss = thaw_loss_find(f->job->training.loss.schema->name);
@@ -127,12 +144,15 @@ static thaw_status make(fixture *f, const trajectory *c) {
   snprintf(path, sizeof path, "/data/%s", c->labels);
   THAW_TRY(golden_floats(f, path, (int64_t)SAMPLES * c->width, f->labels));
   f->info = (thaw_dataset_info){.count = SAMPLES, .label_kind = c->kind, .label_width = c->width};
+  static const char *const names[] = {"a", "b", "c", "d"};
+  for (int i = 0; i < 4; i++) THAW_TRY(thaw_strings_add(&f->info.classes, names[i]));
   f->session.train = (thaw_session_data){.info = &f->info, .labels = f->labels};
   THAW_TRY(parameters(f, c, "start", false, NULL));
   const thaw_choice *optimizer = &f->job->training.phases[0].optimizer;
   THAW_TRY(train_state_add_live(&f->state, f->session.graph));
   THAW_TRY(train_state_fit_slots(&f->state, optimizer));
   f->state.rate = thaw_optim_learning_rate(optimizer->config);
+  if (f->job->training.ema_momentum > 0) THAW_TRY(train_averages_begin(&f->state));
   THAW_TRY(train_step_create(&f->step, &f->session, test_comm, &f->state));
   f->step.epoch = (thaw_epoch){.samples = SAMPLES, .batch = BATCH, .slice = SLICE};
   return THAW_OK;
@@ -145,7 +165,9 @@ static void clear(fixture *f) {
   thaw_cut_clear(&f->session.cut);
   thaw_graph_destroy(f->session.graph);
   thaw_job_destroy(f->job);
+  thaw_strings_clear(&f->info.classes);
   thaw_h5_close(f->golden);
+  if (f->tuning) thaw_h5_close(f->tuning);
 }
 
 /* One step; *loss_out: the batch's mean loss with regularisation. */
@@ -191,9 +213,11 @@ static thaw_status follow(fixture *f, const trajectory *c, double *worst_loss, d
   THAW_TRY(golden_floats(f, path, STEPS, loss));
   for (int64_t step = 0; step < STEPS; step++) {
     double mine;
+    f->state.epoch = step / PER_EPOCH;
     THAW_TRY(take_step(f, step % PER_EPOCH, &mine));
     *worst_loss = fmax(*worst_loss, fabs(mine - loss[step]) / fmax(1e-2, fabs((double)loss[step])));
   }
+  train_averages_adopt(&f->state, false);
   THAW_TRY(parameters(f, c, "end", true, worst_parameter));
   snprintf(path, sizeof path, "/%s/output", c->name);
   THAW_TRY(golden_floats(f, path, (int64_t)SAMPLES * f->session.outputs, output));
