@@ -43,7 +43,7 @@ if [ $all = yes ]; then
   suite build-test
   build build-sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHAW_SANITIZE=address,undefined
   # The MPI library keeps memory until the process ends, so leaks are looked for in the tests without it.
-  suite build-sanitize -L unit -LE long
+  LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp suite build-sanitize -L unit -LE long
   ASAN_OPTIONS=detect_leaks=0 suite build-sanitize -L mpi -LE long
 else
   suite build-test -LE long
