@@ -148,6 +148,7 @@ static thaw_status rename_file(const char *from, const char *to) {
 }
 
 static thaw_status flush_and_close(thaw_h5 *file) {
+  THAW_H5_GUARD;
   thaw_status status = thaw_h5_drop_dataset(file);
   if (status == THAW_OK && file->failed)
     status = thaw_fail(THAW_ERR_DISK, "%s: an earlier write failed, the file is not kept", file->path);
@@ -159,6 +160,7 @@ static thaw_status flush_and_close(thaw_h5 *file) {
   return status;
 }
 
+/* Putting the file in its place may wait for the disk for long: without the lock, for the library is done with it. */
 static thaw_status finish(thaw_h5 *file, thaw_status (*place)(const char *from, const char *to)) {
   if (!file->temporary) {
     thaw_status status = thaw_fail(THAW_ERR_INTERNAL, "%s: was opened for reading, cannot be committed", file->path);
@@ -176,12 +178,10 @@ static thaw_status finish(thaw_h5 *file, thaw_status (*place)(const char *from, 
 }
 
 thaw_status thaw_h5_commit(thaw_h5 *file) {
-  THAW_H5_GUARD;
   return finish(file, thaw_file_commit);
 }
 
 thaw_status thaw_h5_publish(thaw_h5 *file) {
-  THAW_H5_GUARD;
   return finish(file, rename_file);
 }
 

@@ -109,14 +109,27 @@ static thaw_h5_layout layout_of(thaw_h5_type type, int rank, const int64_t *dim)
   return layout;
 }
 
+/* Chunk by chunk, so that a checkpoint written behind the training holds HDF5's lock for short times only. */
+static thaw_status write_array(checkpoint_io *io, const char *path, const thaw_h5_layout *layout, const char *data) {
+  size_t row = thaw_h5_type_size(layout->type);
+  for (int i = 1; i < layout->rank; i++) row *= (size_t)layout->dim[i];
+  THAW_TRY(thaw_h5_create_dataset(io->file, path, layout));
+  for (int64_t first = 0, rows; first < layout->dim[0]; first += rows) {
+    rows = layout->dim[0] - first < layout->chunk_rows ? layout->dim[0] - first : layout->chunk_rows;
+    THAW_TRY(thaw_h5_write_rows(io->file, path, layout->type, first, rows, data + (size_t)first * row));
+    thaw_digest_add(io->digest, data + (size_t)first * row, (size_t)rows * row);
+  }
+  return THAW_OK;
+}
+
 static thaw_status io_array(checkpoint_io *io, const char *path, thaw_h5_type type, int rank, const int64_t *dim,
                             void *data) {
   int64_t count = 1;
   for (int i = 0; i < rank; i++) count *= dim[i];
   thaw_h5_layout layout = layout_of(type, rank, dim);
-  THAW_TRY(io->writing ? thaw_h5_write(io->file, path, &layout, data)
-                       : thaw_h5_read(io->file, path, type, count, data));
   thaw_digest_add_text(io->digest, path);
+  if (io->writing) return write_array(io, path, &layout, data);
+  THAW_TRY(thaw_h5_read(io->file, path, type, count, data));
   thaw_digest_add(io->digest, data, (size_t)count * thaw_h5_type_size(type));
   return THAW_OK;
 }

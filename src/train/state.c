@@ -77,6 +77,74 @@ thaw_status train_state_fit_slots(train_state *state, const thaw_choice *optimiz
   return THAW_OK;
 }
 
+/* ------------------------------------------------------------------ a copy */
+
+/* NULL copies to NULL. */
+static thaw_status copy_floats(const float *from, size_t count, float **to) {
+  if (!from) {
+    thaw_free(*to);
+    *to = NULL;
+    return THAW_OK;
+  }
+  if (!*to) *to = thaw_new(count, sizeof **to);
+  if (!*to) return THAW_ERR_MEMORY;
+  memcpy(*to, from, count * sizeof **to);
+  return THAW_OK;
+}
+
+static thaw_status copy_tensor(const train_tensor *from, train_tensor *to) {
+  train_tensor own = *to;
+  *to = *from;
+  to->layer = own.layer ? own.layer : thaw_copy_text(from->layer);
+  to->name = own.name ? own.name : thaw_copy_text(from->name);
+  to->value = own.value;
+  to->best = own.best;
+  to->average = own.average;
+  memcpy(to->slot, own.slot, sizeof to->slot);
+  if (!to->layer || !to->name) return THAW_ERR_MEMORY;
+  THAW_TRY(copy_floats(from->value, from->count, &to->value));
+  THAW_TRY(copy_floats(from->best, from->count, &to->best));
+  THAW_TRY(copy_floats(from->average, from->count, &to->average));
+  for (int s = 0; s < THAW_MAX_SLOTS; s++) THAW_TRY(copy_floats(from->slot[s], from->count, &to->slot[s]));
+  return THAW_OK;
+}
+
+static thaw_status copy_strings(const thaw_strings *from, thaw_strings *to) {
+  for (size_t i = to->count; i < from->count; i++) THAW_TRY(thaw_strings_add(to, from->item[i]));
+  return THAW_OK;
+}
+
+/* The tensors of a run keep their places and shapes, and its lists of names only grow. */
+static thaw_status copy_lists(const train_state *from, train_state *to) {
+  while (to->tensors < from->tensors) {
+    if (thaw_grow((void **)&to->tensor, to->tensors, &to->capacity, sizeof *to->tensor) != 0) return THAW_ERR_MEMORY;
+    to->tensor[to->tensors++] = (train_tensor){0};
+  }
+  for (size_t i = 0; i < from->tensors; i++) THAW_TRY(copy_tensor(&from->tensor[i], &to->tensor[i]));
+  THAW_TRY(copy_strings(&from->column, &to->column));
+  THAW_TRY(copy_strings(&from->classes, &to->classes));
+  size_t numbers = (size_t)(from->rows * from->columns);
+  if (numbers == 0) return THAW_OK;
+  to->history = thaw_new(numbers, sizeof *to->history);
+  if (!to->history) return THAW_ERR_MEMORY;
+  memcpy(to->history, from->history, numbers * sizeof *to->history);
+  return THAW_OK;
+}
+
+thaw_status train_state_copy(const train_state *from, train_state *to) {
+  train_state own = *to;
+  thaw_free(own.history);
+  *to = *from;
+  to->history = NULL;
+  to->column = own.column;
+  to->classes = own.classes;
+  to->tensor = own.tensor;
+  to->tensors = own.tensors;
+  to->capacity = own.capacity;
+  to->owns_values = true;
+  return copy_lists(from, to);
+}
+
 /* The parameter of the graph that a tensor belongs to, or a failure that names both. */
 static thaw_status find_param(thaw_graph *graph, const train_tensor *t, const char *path, thaw_param **out) {
   int32_t index = thaw_graph_find(graph, t->layer);

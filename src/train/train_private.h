@@ -42,7 +42,7 @@ typedef struct train_monitor {
   int64_t wait, cooldown;
 } train_monitor;
 
-/* Everything that decides how a run goes on: what a checkpoint holds. */
+/* Everything that decides how a run goes on: what a checkpoint holds. train_state_copy knows every pointer in it. */
 typedef struct train_state {
   char job_digest[THAW_DIGEST_TEXT], weights_digest[THAW_DIGEST_TEXT];
   char train_digest[THAW_DIGEST_TEXT], validation_digest[THAW_DIGEST_TEXT];
@@ -78,12 +78,32 @@ thaw_status train_parameters_digest(const thaw_graph *graph, char out[THAW_DIGES
 /* [local] False when a parameter is NaN or infinite; names it. */
 bool train_state_finite(const train_state *state, const char **layer_out, const char **name_out);
 
+/* [local] Makes `to` a copy that owns everything. `to` is empty or an earlier copy of the same state, whose memory is
+ * used again. On failure it is for train_state_clear. */
+thaw_status train_state_copy(const train_state *from, train_state *to);
+
 /* [local] A whole file or none. */
 thaw_status train_checkpoint_write(const char *path, train_state *state);
 /* [local] Reads and proves by digest. */
 thaw_status train_checkpoint_read(const char *path, train_state *out);
 /* [local] step-*.h5 of a run folder, oldest first. */
 thaw_status train_checkpoint_list(const char *folder, thaw_strings *out);
+
+/* ------------------------------------------------------------------ writing behind the training (writer.c); rank 0 */
+typedef struct train_writer train_writer;
+/* [local] For files of `folder`, of which the newest `keep` step-*.h5 stay. */
+thaw_status train_writer_create(const char *folder, int32_t keep, train_writer **out);
+void train_writer_destroy(train_writer *writer); /* waits; accepts NULL */
+/* [local] Waits for the files before (their failure is returned), copies the state and begins to write it under each of
+ * the names. Nothing of `state` is needed afterwards. */
+thaw_status train_writer_start(train_writer *writer, train_state *state, const char *const *name, int32_t count);
+/* [local] Waits for what was started last and returns how it went, once; THAW_OK when there is nothing. */
+thaw_status train_writer_wait(train_writer *writer);
+/* Started and not finished; finished and not waited for. Neither blocks. */
+bool train_writer_busy(const train_writer *writer);
+bool train_writer_finished(const train_writer *writer);
+/* The files started last. */
+const thaw_strings *train_writer_names(const train_writer *writer);
 
 /* ------------------------------------------------------------------ the run folder (folder.c, record.c); rank 0 */
 typedef struct train_folder {
@@ -163,7 +183,7 @@ double train_step_rate(const train_step *step, const train_state *state, int64_t
 /* [local] Starts an epoch at step `first`. */
 thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first);
 /* [collective] Step `index` of the epoch: forward, backward, reduction, update; adds to state->sum. In flags[STEP_STOP]
- * and flags[STEP_CHECKPOINT] each rank brings its wish and gets the number of ranks that have it. */
+ * and flags[STEP_CHECKPOINT] each rank brings its wish and gets the sum over ranks. */
 thaw_status train_step_run(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
                            int64_t flags[THAW_EXACT_FLAGS]);
 /* [collective] The same for a step whose share is planned and whose features and labels are in place; `fetched` tells

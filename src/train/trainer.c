@@ -99,9 +99,15 @@ static void show_progress(trainer *t, int64_t index) {
   thaw_progress_update(t->log, done < t->step.epoch.samples ? done : t->step.epoch.samples, note);
 }
 
-static bool checkpoint_is_due(const trainer *t) {
+/* What rank 0 tells the others in flags[STEP_CHECKPOINT]. */
+enum { SAVE_NOW = 1, SAVE_FAILED = 2 };
+
+/* [local] rank 0. While files are being written no further ones are due. */
+static int64_t save_wish(trainer *t) {
+  if (trainer_write_failed(t)) return SAVE_FAILED;
   double minutes = t->job->training.checkpoint.every_minutes;
-  return minutes > 0 && thaw_seconds() - t->last_checkpoint >= 60 * minutes;
+  bool due = minutes > 0 && thaw_seconds() - t->last_checkpoint >= 60 * minutes;
+  return due && !(t->writer && train_writer_busy(t->writer)) ? SAVE_NOW : 0;
 }
 
 /* [collective] */
@@ -109,16 +115,16 @@ static thaw_status run_steps(trainer *t) {
   int64_t steps = thaw_epoch_steps(&t->step.epoch);
   while (t->state.step < steps) {
     const char *reason = train_signals_reason(&t->signals);
-    int64_t flags[THAW_EXACT_FLAGS] = {
-        [STEP_STOP] = reason != NULL, [STEP_CHECKPOINT] = t->root && checkpoint_is_due(t)};
+    int64_t flags[THAW_EXACT_FLAGS] = {[STEP_STOP] = reason != NULL, [STEP_CHECKPOINT] = t->root ? save_wish(t) : 0};
     int64_t index = t->state.step;
     THAW_TRY(train_step_run(&t->step, &t->state, &phase_config(t)->optimizer, index, flags));
     t->shown_samples += t->step.share[index % 2].samples;
     t->state.step++;
     t->state.steps++;
     show_progress(t, index);
+    if (flags[STEP_CHECKPOINT] == SAVE_FAILED) return trainer_write_failure(t);
     if (flags[STEP_STOP]) return trainer_stop(t, reason);
-    if (flags[STEP_CHECKPOINT]) THAW_TRY(trainer_checkpoint(t));
+    if (flags[STEP_CHECKPOINT] == SAVE_NOW) THAW_TRY(trainer_save(t, true, false));
   }
   return THAW_OK;
 }
@@ -251,10 +257,12 @@ static thaw_status finish_epoch(trainer *t) {
   t->state.seconds = 0;
   t->state.epoch++;
   t->state.epochs++;
-  if (best) THAW_TRY(trainer_write(t, "best.h5"));
-  if (averaged) train_averages_swap(&t->state);
   int32_t every = t->job->training.checkpoint.every_epochs;
-  return every > 0 && t->state.epochs % every == 0 ? trainer_checkpoint(t) : THAW_OK;
+  bool checkpoint = every > 0 && t->state.epochs % every == 0;
+  if (!averaged) return trainer_save(t, checkpoint, best);
+  THAW_TRY(trainer_save(t, false, best)); /* with the averages as values */
+  train_averages_swap(&t->state);
+  return trainer_save(t, checkpoint, false);
 }
 
 /* ------------------------------------------------------------------ the whole run */
@@ -277,7 +285,7 @@ static thaw_status run(trainer *t) {
   }
   while (t->state.phase < t->job->training.phase_count) THAW_TRY(run_phase(t));
   t->state.finished = 1;
-  return trainer_checkpoint(t);
+  return trainer_finish(t);
 }
 
 static thaw_status report(trainer *t, thaw_train_result *out) {
@@ -298,6 +306,7 @@ thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_op
   thaw_status status = trainer_begin(&t, options);
   if (status == THAW_OK) status = run(&t);
   if (status == THAW_OK) status = report(&t, out);
+  train_writer_destroy(t.writer);
   train_step_clear(&t.step);
   train_state_clear(&t.state);
   thaw_session_destroy(t.session);

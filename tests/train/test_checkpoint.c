@@ -201,6 +201,89 @@ static void foreign_files_are_named(void **context) {
   thaw_free(path);
 }
 
+/* The state of the moment of starting is written, whatever becomes of it afterwards. */
+static void a_copy_is_written_behind(void **context) {
+  (void)context;
+  const char *names[] = {"best.h5", "step-000000420.h5"};
+  train_state written, expected, read;
+  train_writer *writer;
+  make_state(&written);
+  make_state(&expected);
+  assert_thaw_ok(train_writer_create(folder, 1, &writer));
+  assert_thaw_ok(train_writer_wait(writer)); /* nothing yet */
+  for (int round = 0; round < 3; round++) {
+    assert_thaw_ok(train_writer_start(writer, &written, names, 2));
+    for (int i = 0; i < 3; i++) {
+      written.tensor[i].value[1] += 1;
+      if (written.tensor[i].slots) written.tensor[i].slot[1][2] += 1;
+    }
+    written.steps++;
+    assert_thaw_ok(train_writer_wait(writer));
+    assert_false(train_writer_busy(writer) || train_writer_finished(writer));
+    for (int i = 0; i < 2; i++) {
+      char *path = thaw_path_join(folder, names[i]);
+      assert_thaw_ok(train_checkpoint_read(path, &read));
+      assert_true(same_state(&expected, &read));
+      train_state_clear(&read);
+      thaw_free(path);
+    }
+    train_state_clear(&expected);
+    assert_thaw_ok(train_state_copy(&written, &expected));
+  }
+  train_writer_destroy(writer);
+  train_state_clear(&written);
+  train_state_clear(&expected);
+}
+
+static void the_newest_are_kept(void **context) {
+  (void)context;
+  train_state state;
+  train_writer *writer;
+  thaw_strings left = {0};
+  make_state(&state);
+  assert_thaw_ok(train_writer_create(folder, 2, &writer));
+  for (int i = 1; i <= 4; i++) {
+    char name[32];
+    const char *names[] = {name};
+    snprintf(name, sizeof name, "step-%09d.h5", 1000 * i);
+    assert_thaw_ok(train_writer_start(writer, &state, names, 1)); /* waits for the one before */
+  }
+  assert_thaw_ok(train_writer_wait(writer));
+  assert_thaw_ok(train_checkpoint_list(folder, &left));
+  assert_int_equal(left.count, 2);
+  assert_string_equal(left.item[0], "step-000003000.h5");
+  assert_string_equal(left.item[1], "step-000004000.h5");
+  thaw_strings_clear(&left);
+  train_writer_destroy(writer);
+  train_state_clear(&state);
+}
+
+/* The thread's failure comes back in the words of the caller's thread, once, and the next files are tried again. */
+static void a_failed_write_is_told(void **context) {
+  (void)context;
+  const char *names[] = {"step-000000001.h5"};
+  train_state state;
+  train_writer *writer;
+  char *absent = thaw_path_join(folder, "absent");
+  make_state(&state);
+  assert_thaw_ok(train_writer_create(absent, 1, &writer));
+  assert_thaw_ok(train_writer_start(writer, &state, names, 1));
+  assert_thaw_fails(train_writer_wait(writer), THAW_ERR_DISK, "absent/step-000000001.h5: cannot be created");
+  assert_thaw_ok(train_writer_wait(writer));
+  assert_thaw_ok(train_writer_start(writer, &state, names, 1));
+  assert_thaw_fails(train_writer_start(writer, &state, names, 1), THAW_ERR_DISK, "cannot be created");
+  assert_thaw_ok(thaw_folder_create(absent));
+  assert_thaw_ok(train_writer_start(writer, &state, names, 1));
+  assert_thaw_ok(train_writer_wait(writer));
+  train_writer_destroy(writer);
+  train_state_clear(&state);
+  char *file = thaw_path_join(absent, names[0]);
+  assert_int_equal(unlink(file), 0);
+  assert_int_equal(rmdir(absent), 0);
+  thaw_free(file);
+  thaw_free(absent);
+}
+
 /* keras.callbacks.EarlyStopping's and ReduceLROnPlateau's rules for one value. */
 static void improvement_has_keras_rules(void **context) {
   (void)context;
@@ -240,6 +323,8 @@ int main(void) {
       cmocka_unit_test(what_is_written_is_read),          cmocka_unit_test(one_value_changed_is_another_state),
       cmocka_unit_test(no_flipped_bit_changes_the_state), cmocka_unit_test(no_truncated_file_is_read),
       cmocka_unit_test(foreign_files_are_named),          cmocka_unit_test(improvement_has_keras_rules),
+      cmocka_unit_test(a_copy_is_written_behind),         cmocka_unit_test(the_newest_are_kept),
+      cmocka_unit_test(a_failed_write_is_told),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
