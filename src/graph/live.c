@@ -118,7 +118,26 @@ static thaw_status create_workspaces(thaw_live *live) {
   return THAW_OK;
 }
 
-/* Scratch for the largest call, and room for the gradients of one call's inputs. */
+/* Floats per sample of the inputs of node `index` that other layers read too: their gradients may have to be added. */
+static size_t shared_inputs(const thaw_live *live, int32_t index) {
+  const thaw_node *node = live->graph->node[index];
+  size_t floats = 0;
+  for (int32_t j = 0; j < node->layer.inputs; j++) {
+    int32_t readers = 0;
+    for (int32_t i = 0; i < live->count; i++)
+      for (int32_t k = 0; live->node[i].live && k < live->graph->node[i]->layer.inputs; k++)
+        readers += live->graph->node[i]->input[k] == node->input[j];
+    if (readers > 1 && live->node[node->input[j]].needs_gradient) floats += live->node[node->input[j]].count;
+  }
+  return floats;
+}
+
+static size_t larger(size_t a, size_t b) {
+  return a > b ? a : b;
+}
+
+/* Scratch for the largest call, and room for gradients of one call's inputs that are added to others. Layers that train
+ * go back slice by slice, the others in the chunks of the forward pass. */
 static thaw_status allocate_scratch(thaw_live *live) {
   size_t scratch = 0, temporary = 0;
   for (int32_t i = 0; i < live->count; i++) {
@@ -127,13 +146,12 @@ static thaw_status allocate_scratch(thaw_live *live) {
     int32_t chunk = live->max_samples;
     if (scratch_of(live, layer, chunk) > SCRATCH_LIMIT) chunk = live->slice < chunk ? live->slice : chunk;
     live->node[i].forward_chunk = chunk;
-    size_t bytes = scratch_of(live, layer, chunk), floats = 0;
-    if (bytes > scratch) scratch = bytes;
-    for (int32_t j = 0; j < layer->inputs; j++) floats += thaw_shape_count(layer->input[j]);
-    if (floats > temporary && live->node[i].needs_gradient) temporary = floats;
+    int32_t back = live->node[i].trains ? live->slice : chunk;
+    scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, back)));
+    temporary = larger(temporary, shared_inputs(live, i) * (size_t)back);
   }
   live->scratch = take(live, scratch, 1);
-  live->temporary = take(live, temporary * (size_t)live->max_samples, sizeof(float));
+  live->temporary = take(live, temporary, sizeof(float));
   return live->scratch && live->temporary ? THAW_OK : THAW_ERR_MEMORY;
 }
 
