@@ -38,7 +38,10 @@ typedef struct thaw_augment_config {
 typedef struct thaw_data_config {
   char *train, *validation, *test; /* catalog.yaml paths, resolved against the job file's folder; train required */
   thaw_augment_config augment;
-  int32_t resize; /* 0 bilinear antialiased when shard size differs from the input, 1 error */
+  int32_t resize;         /* 0 bilinear antialiased when shard size differs from the input, 1 error */
+  int32_t shuffle;        /* 0 full, 1 chunked */
+  int32_t shuffle_chunk;  /* samples per block, default 256 */
+  int32_t shuffle_window; /* blocks mixed at a time, default 8 */
 } thaw_data_config;
 
 typedef struct thaw_cache_config {

@@ -13,8 +13,14 @@ typedef struct thaw_epoch {
   int64_t samples;
   int32_t batch, slice;
   bool shuffle;
+  /* 0: one permutation of all samples. Else blocks of `chunk` consecutive samples are permuted, then the samples within
+   * each window of `window` * `chunk` positions: those that are read together lie in few places. */
+  int32_t chunk, window;
 } thaw_epoch;
 int64_t thaw_epoch_steps(const thaw_epoch *epoch); /* ceil(samples / batch): the last may be short */
+
+/* The sample at `position` of the epoch: a bijection of 0 .. samples-1 in O(1) time and memory. */
+uint64_t thaw_epoch_sample(const thaw_epoch *epoch, uint64_t position);
 
 /* The share of `rank` in global step `step`: whole slices, dealt in contiguous runs, as even as can be. */
 typedef struct thaw_step_share {

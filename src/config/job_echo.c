@@ -8,6 +8,8 @@
 static const char *const digest_top[] = {"name", "output", NULL};
 static const char *const digest_backbone[] = {"weights", NULL};
 static const char *const digest_data[] = {"train", "validation", "test", NULL};
+static const char *const digest_full[] = {"train",         "validation",     "test", "shuffle",
+                                          "shuffle_chunk", "shuffle_window", NULL};
 static const char *const digest_training[] = {"metrics", "threads", "max_minutes", "watchdog_seconds", NULL};
 static const char *const plain_training[] = {"metrics", NULL};
 static const char *const digest_checkpoint[] = {"every_epochs", "every_minutes", "keep_last", NULL};
@@ -53,7 +55,7 @@ static void echo_backbone(const thaw_backbone_config *backbone, bool digest_only
 
 static void echo_data(const thaw_data_config *data, bool digest_only, thaw_text *out) {
   thaw_text_add(out, "data:\n");
-  echo_block(&config_data_schema, data, digest_only ? digest_data : NULL, "  ", out);
+  echo_block(&config_data_schema, data, digest_only ? data->shuffle ? digest_data : digest_full : NULL, "  ", out);
   if (digest_only && data->validation) thaw_text_add(out, "  validation: given\n");
   if (data->augment.enabled) echo_flow("  ", &config_augment_schema, &data->augment, NULL, out);
 }

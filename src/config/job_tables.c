@@ -7,6 +7,7 @@ static const char *const mode_names[] = {"auto", "min", "max", NULL};
 static const char *const preprocessing_names[] = {"caffe", "tf", "torch", "raw", NULL};
 static const char *const fill_names[] = {"nearest", "constant", "reflect", NULL};
 static const char *const resize_names[] = {"bilinear", "error", NULL};
+static const char *const shuffle_names[] = {"full", "chunked", NULL};
 static const char *const storage_names[] = {"float32", "float16", NULL};
 
 static const thaw_field top_fields[] = {
@@ -68,6 +69,26 @@ static const thaw_field data_fields[] = {
      .offset = offsetof(thaw_data_config, resize),
      .choices = resize_names,
      .help = "what to do where image and input sizes differ"},
+    {.name = "shuffle",
+     .kind = THAW_FIELD_CHOICE,
+     .offset = offsetof(thaw_data_config, shuffle),
+     .choices = shuffle_names,
+     .help =
+         "full: all training samples anew for each epoch; chunked: blocks of samples, then samples within a window"},
+    {.name = "shuffle_chunk",
+     .kind = THAW_FIELD_INT,
+     .offset = offsetof(thaw_data_config, shuffle_chunk),
+     .low = 1,
+     .high = 1000000,
+     .fallback = 256,
+     .help = "chunked: consecutive samples in a block"},
+    {.name = "shuffle_window",
+     .kind = THAW_FIELD_INT,
+     .offset = offsetof(thaw_data_config, shuffle_window),
+     .low = 1,
+     .high = 1000000,
+     .fallback = 8,
+     .help = "chunked: blocks whose samples are mixed"},
 };
 const thaw_schema config_data_schema = {"data", sizeof(thaw_data_config), data_fields, COUNT(data_fields),
                                         "what is learnt from"};

@@ -10,6 +10,37 @@ int64_t thaw_epoch_steps(const thaw_epoch *epoch) {
   return divide_up(epoch->samples, epoch->batch);
 }
 
+/* A seed of its own for use number `index` of the epoch, beside that of the permutation of all. */
+static uint64_t derived_seed(const thaw_epoch *epoch, uint32_t lane, uint64_t index) {
+  thaw_draw at = {
+      .seed = epoch->seed, .purpose = THAW_RNG_SHUFFLE, .epoch = epoch->epoch, .sample = index, .lane = lane};
+  uint32_t word[4];
+  thaw_random4(&at, 0, word);
+  return (uint64_t)word[1] << 32 | word[0];
+}
+
+/* The same samples in the order of permuted blocks. All F = N / chunk full blocks are permuted among themselves; the
+ * short one of the last N % chunk samples, which would not fit into their places, is put between two of them at random.
+ */
+static uint64_t in_block_order(const thaw_epoch *epoch, uint64_t position) {
+  uint64_t chunk = (uint64_t)epoch->chunk, full = (uint64_t)epoch->samples / chunk;
+  uint64_t rest = (uint64_t)epoch->samples % chunk, seed = derived_seed(epoch, 1, 0);
+  uint64_t before = derived_seed(epoch, 2, 0) % (full + 1) * chunk; /* samples before the short block */
+  if (position >= before && position < before + rest) return full * chunk + (position - before);
+  if (position >= before) position -= rest;
+  return thaw_permute(seed, epoch->epoch, full, position / chunk) * chunk + position % chunk;
+}
+
+uint64_t thaw_epoch_sample(const thaw_epoch *epoch, uint64_t position) {
+  uint64_t samples = (uint64_t)epoch->samples;
+  if (!epoch->shuffle) return position;
+  if (!epoch->chunk) return thaw_permute(epoch->seed, epoch->epoch, samples, position);
+  uint64_t window = (uint64_t)epoch->window * (uint64_t)epoch->chunk, first = position / window * window;
+  uint64_t size = samples - first < window ? samples - first : window;
+  uint64_t seed = derived_seed(epoch, 3, position / window);
+  return in_block_order(epoch, first + thaw_permute(seed, epoch->epoch, size, position - first));
+}
+
 thaw_status thaw_step_share_create(const thaw_epoch *epoch, int ranks, thaw_step_share *out) {
   int64_t batch = epoch->samples < epoch->batch ? epoch->samples : epoch->batch;
   size_t slices = (size_t)divide_up(divide_up(batch, epoch->slice), ranks), samples = slices * (size_t)epoch->slice;
@@ -29,7 +60,7 @@ void thaw_step_share_clear(thaw_step_share *share) {
 }
 
 /* With S slices on R ranks, rank r takes slices floor(S r / R) .. floor(S (r+1) / R) - 1: contiguous, and no rank has
- * more than one slice more than another. Sample number p of the epoch is permute(p), whatever R is. */
+ * more than one slice more than another. Sample number p of the epoch is thaw_epoch_sample(p), whatever R is. */
 void thaw_step_share_plan(const thaw_epoch *epoch, int64_t step, int rank, int ranks, thaw_step_share *share) {
   int64_t first = step * epoch->batch, left = epoch->samples - first;
   share->batch = left < epoch->batch ? left : epoch->batch;
@@ -44,8 +75,7 @@ void thaw_step_share_plan(const thaw_epoch *epoch, int64_t step, int rank, int r
     share->slice[s] = begin + s;
     for (; at < stop; at++) {
       uint64_t position = (uint64_t)(first + at);
-      share->sample[share->samples++] =
-          epoch->shuffle ? thaw_permute(epoch->seed, epoch->epoch, (uint64_t)epoch->samples, position) : position;
+      share->sample[share->samples++] = thaw_epoch_sample(epoch, position);
     }
     share->slice_start[s + 1] = share->samples;
   }

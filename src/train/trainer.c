@@ -152,13 +152,16 @@ static thaw_status show_waiting(trainer *t, double before) {
 /* [collective] */
 static thaw_status train_epoch(trainer *t) {
   const thaw_training_config *training = &t->job->training;
-  const thaw_augment_config *augment = &t->job->data.augment;
+  const thaw_data_config *data = &t->job->data;
+  const thaw_augment_config *augment = &data->augment;
   thaw_epoch epoch = {.seed = (uint64_t)t->job->seed,
                       .epoch = (uint32_t)t->state.epochs,
                       .samples = t->session->train.info->count,
                       .batch = training->batch_size * training->accumulate,
                       .slice = training->slice,
-                      .shuffle = true};
+                      .shuffle = true,
+                      .chunk = data->shuffle ? data->shuffle_chunk : 0,
+                      .window = data->shuffle_window};
   int32_t view = augment->enabled ? (int32_t)(t->state.epochs % (augment->views > 0 ? augment->views : 1)) : -1;
   t->epoch_started = thaw_seconds();
   thaw_status filled = thaw_features_fill(t->session->train.features, t->comm, view, t->log);

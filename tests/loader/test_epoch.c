@@ -56,7 +56,9 @@ static void test_every_sample_once(void **context) {
                         .samples = 1 + next(&state, 300),
                         .batch = 1 + (int32_t)next(&state, 70),
                         .slice = 1 + (int32_t)next(&state, 12),
-                        .shuffle = next(&state, 2)};
+                        .shuffle = next(&state, 2),
+                        .chunk = (int32_t)(next(&state, 2) * next(&state, 40)),
+                        .window = 1 + (int32_t)next(&state, 6)};
     uint64_t *one = thaw_new((size_t)epoch.samples, sizeof *one), *many = thaw_new((size_t)epoch.samples, sizeof *many);
     bool *seen = thaw_new((size_t)epoch.samples, sizeof *seen);
     walk(&epoch, 1, one);
@@ -100,9 +102,56 @@ static void test_epochs_differ(void **context) {
   assert_true(same < 20); /* expected: 1 */
 }
 
+/* A window of positions holds the samples of few blocks, in an order that is not theirs, and each epoch has others. */
+static void test_chunks_stay_together(void **context) {
+  (void)context;
+  enum { CHUNK = 16, WINDOW = 4, SAMPLES = 5000 };
+  thaw_epoch epoch = {
+      .seed = 9, .samples = SAMPLES, .batch = 64, .slice = 8, .shuffle = true, .chunk = CHUNK, .window = WINDOW};
+  uint64_t order[SAMPLES], other[SAMPLES];
+  walk(&epoch, 3, order);
+  int in_order = 0, stayed = 0;
+  for (int first = 0; first + CHUNK * WINDOW <= SAMPLES; first += CHUNK * WINDOW) {
+    bool block[SAMPLES / CHUNK + 1] = {false};
+    int blocks = 0;
+    for (int i = first; i < first + CHUNK * WINDOW; i++) {
+      if (!block[order[i] / CHUNK]) blocks++;
+      block[order[i] / CHUNK] = true;
+      in_order += i > first && order[i] == order[i - 1] + 1;
+      stayed += order[i] == (uint64_t)i;
+    }
+    assert_true(blocks <= WINDOW + 2); /* behind the short block the windows' borders cut one more */
+  }
+  assert_true(in_order < SAMPLES / 20 && stayed < SAMPLES / 100); /* expected: 1/64 and 1/5000 of the samples */
+  epoch.epoch = 1;
+  walk(&epoch, 3, other);
+  int same = 0;
+  for (int i = 0; i < SAMPLES; i++) same += order[i] == other[i];
+  assert_true(same < SAMPLES / 100);
+}
+
+/* Ten million samples: nothing is stored, so only some positions are asked; the map is still one to one. */
+static void test_ten_million(void **context) {
+  (void)context;
+  enum { SAMPLES = 10000019, FIRST = 9990000 };
+  thaw_epoch epoch = {.seed = 3, .samples = SAMPLES, .batch = 256, .slice = 8, .shuffle = true, .window = 8};
+  uint8_t *seen = thaw_new(SAMPLES / 8 + 1, 1);
+  assert_non_null(seen);
+  for (epoch.chunk = 0; epoch.chunk <= 256; epoch.chunk += 256) {
+    memset(seen, 0, SAMPLES / 8 + 1);
+    for (uint64_t p = FIRST; p < SAMPLES; p++) {
+      uint64_t sample = thaw_epoch_sample(&epoch, p);
+      assert_true(sample < SAMPLES && !(seen[sample / 8] >> sample % 8 & 1));
+      seen[sample / 8] |= (uint8_t)(1 << sample % 8);
+    }
+  }
+  thaw_free(seen);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_sample_once),
                                      cmocka_unit_test(test_more_ranks_than_slices),
-                                     cmocka_unit_test(test_epochs_differ)};
+                                     cmocka_unit_test(test_epochs_differ), cmocka_unit_test(test_chunks_stay_together),
+                                     cmocka_unit_test(test_ten_million)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
