@@ -113,9 +113,12 @@ const char *thaw_layer_auto_name(const thaw_layer_ops *ops, char out[64]);
 extern const thaw_layer_ops thaw_layer_input, thaw_layer_conv2d, thaw_layer_depthwise_conv2d, thaw_layer_max_pooling,
     thaw_layer_average_pooling, thaw_layer_zero_padding, thaw_layer_batch_normalization, thaw_layer_activation,
     thaw_layer_re_lu, thaw_layer_dense, thaw_layer_dropout, thaw_layer_flatten, thaw_layer_global_average_pooling,
-    thaw_layer_global_max_pooling, thaw_layer_add, thaw_layer_concatenate;
-/* After infer: the kernel descriptors of convolutions (activation and bias apart) and of poolings. */
+    thaw_layer_global_max_pooling, thaw_layer_add, thaw_layer_concatenate, thaw_layer_multiply, thaw_layer_reshape,
+    thaw_layer_rescaling, thaw_layer_normalization, thaw_layer_separable_conv2d;
+/* After infer: the kernel descriptors of convolutions (activation and bias apart) and of poolings. A separable
+ * convolution has two, of its depthwise and of its pointwise part. */
 thaw_conv_desc thaw_layer_conv_desc(const thaw_layer *layer);
+void thaw_layer_separable_descs(const thaw_layer *layer, thaw_conv_desc *depthwise, thaw_conv_desc *pointwise);
 thaw_pool_desc thaw_layer_pool_desc(const thaw_layer *layer);
 /* The activation a layer applies last, LINEAR when none or when it is no plain activation function. */
 thaw_activation thaw_layer_last_activation(const thaw_layer *layer);
@@ -145,6 +148,7 @@ typedef struct thaw_dense_config { /* "dense" */
 } thaw_dense_config;
 typedef struct thaw_dropout_config { /* "dropout" */
   double rate;
+  bool whole_samples; /* all values of a sample share one draw */
 } thaw_dropout_config;
 typedef struct thaw_activation_config { /* "activation" */
   int32_t activation;
@@ -152,7 +156,19 @@ typedef struct thaw_activation_config { /* "activation" */
 typedef struct thaw_re_lu_config { /* "re_lu" */
   double max_value;                /* 0: none */
 } thaw_re_lu_config;
-/* "flatten", "global_average_pooling", "global_max_pooling", "add", "concatenate", "input" have no options. */
+typedef struct thaw_global_pool_config { /* "global_average_pooling", "global_max_pooling" */
+  bool keepdims;                         /* [1][1][c] instead of [c] */
+} thaw_global_pool_config;
+typedef struct thaw_reshape_config { /* "reshape" */
+  thaw_shape target;
+} thaw_reshape_config;
+enum { THAW_RESCALING_MAX = 4 };
+typedef struct thaw_rescaling_config { /* "rescaling": x * scale + offset */
+  double scale[THAW_RESCALING_MAX], offset[THAW_RESCALING_MAX];
+  int32_t scales, offsets; /* 1: one for all channels; else one per channel */
+} thaw_rescaling_config;
+/* "separable_conv2d" takes a thaw_conv2d_config. "flatten", "add", "multiply", "normalization", "concatenate" and
+ * "input" have no options. */
 
 typedef enum thaw_initializer {
   THAW_GLOROT_UNIFORM,

@@ -3,7 +3,7 @@
 
 static bool is_constant(const thaw_graph *graph, int32_t index, const bool *constant) {
   const thaw_node *node = graph->node[index];
-  if (node->layer.ops->random || (node->layer.params > 0 && !node->frozen)) return false;
+  if ((node->layer.ops->random && !node->frozen) || (node->layer.params > 0 && !node->frozen)) return false;
   for (int32_t j = 0; j < node->layer.inputs; j++)
     if (!constant[node->input[j]]) return false;
   return true;

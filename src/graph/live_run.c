@@ -31,7 +31,7 @@ static thaw_layer_io call_io(const run *r, int32_t index, int32_t first, int32_t
                          .sample = share->sample ? share->sample + first : NULL,
                          .seed = share->seed,
                          .epoch = share->epoch,
-                         .training = share->training,
+                         .training = share->training && !(from->frozen && from->layer.ops->random),
                          .statistics = node->coupled && share->training ? node->forward_totals : NULL,
                          .backward_statistics = node->coupled && share->training ? node->backward_totals : NULL,
                          .batch = share->batch,

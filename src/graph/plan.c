@@ -64,7 +64,10 @@ thaw_status thaw_plan_create(const thaw_graph *graph, const int32_t *outputs, in
 void thaw_plan_destroy(thaw_plan *plan) {
   if (!plan) return;
   thaw_plan_stop_workers(plan);
-  for (int32_t i = 0; i < plan->ops; i++) thaw_conv_destroy(plan->op[i].conv);
+  for (int32_t i = 0; i < plan->ops; i++) {
+    thaw_conv_destroy(plan->op[i].conv);
+    thaw_conv_destroy(plan->op[i].depthwise);
+  }
   thaw_arena_destroy(plan->arena);
   thaw_free(plan);
 }

@@ -19,17 +19,34 @@ static const float *param_of(const thaw_layer *layer, const char *name) {
   return NULL;
 }
 
+/* The first part of a separable convolution; what it makes for one thread's images lies at the start of scratch. */
+static thaw_status compile_depthwise(thaw_plan *plan, plan_op *op) {
+  thaw_conv_desc *desc = &op->depthwise_desc;
+  desc->x_stride = stride_of(plan, op->input[0]);
+  THAW_TRY(thaw_conv_create(plan->isa, desc, &op->depthwise));
+  size_t pixels = (size_t)op->conv_desc.h * (size_t)op->conv_desc.w, own = thaw_conv_scratch_bytes(op->depthwise);
+  op->depthwise_packed_bytes = round_up(thaw_conv_packed_bytes(op->depthwise));
+  op->middle_bytes = round_up((size_t)plan->share * pixels * (size_t)desc->c * sizeof(float));
+  op->packed_bytes += op->depthwise_packed_bytes;
+  if (own > op->scratch_bytes) op->scratch_bytes = own;
+  op->scratch_bytes += op->middle_bytes;
+  op->view.flops += thaw_conv_flops(desc);
+  return THAW_OK;
+}
+
 static thaw_status compile_conv(thaw_plan *plan, plan_op *op) {
   thaw_conv_desc *desc = &op->conv_desc;
-  desc->x_stride = stride_of(plan, op->input[0]);
+  bool separable = thaw_plan_layer(plan, op->node)->ops == &thaw_layer_separable_conv2d;
+  desc->x_stride = separable ? 0 : stride_of(plan, op->input[0]);
   desc->y_stride = stride_of(plan, op->output);
   THAW_TRY(thaw_conv_create(plan->isa, desc, &op->conv));
   op->packed_bytes = thaw_conv_packed_bytes(op->conv);
   op->scratch_bytes = thaw_conv_scratch_bytes(op->conv);
-  snprintf(op->view.algorithm, sizeof op->view.algorithm, "%s%s%s%s", thaw_conv_algorithm_name(op->conv),
-           desc->prologue ? " pre" : "", desc->residual ? " +add" : "", desc->pool ? " +pool" : "");
+  snprintf(op->view.algorithm, sizeof op->view.algorithm, "%s%s%s%s%s", separable ? "depthwise, " : "",
+           thaw_conv_algorithm_name(op->conv), desc->prologue ? " pre" : "", desc->residual ? " +add" : "",
+           desc->pool ? " +pool" : "");
   op->view.flops = thaw_conv_flops(desc);
-  return THAW_OK;
+  return separable ? compile_depthwise(plan, op) : THAW_OK;
 }
 
 static void compile_layer(const thaw_plan *plan, plan_op *op) {
@@ -92,21 +109,26 @@ static void norm_to_affine(const thaw_layer *layer, float *scale, float *shift) 
   }
 }
 
+/* The kernel that a batch-norm behind the layer is folded into: the last one. */
+static const thaw_param *kernel_of(const thaw_layer *conv) {
+  return &conv->param[conv->ops == &thaw_layer_separable_conv2d ? 1 : 0];
+}
+
 static void fold_norm(const thaw_plan *plan, const plan_op *op, float *kernel_out, float *bias_out) {
   const thaw_layer *conv = thaw_plan_layer(plan, op->node), *norm = thaw_plan_layer(plan, op->norm);
   const thaw_conv_desc *d = &op->conv_desc;
   size_t inner = (size_t)d->kh * (size_t)d->kw * (size_t)(d->depthwise ? 1 : d->c);
-  thaw_fold_batch_norm(conv->param[0].value, param_of(conv, "bias"), inner, d->k, param_of(norm, "gamma"),
+  thaw_fold_batch_norm(kernel_of(conv)->value, param_of(conv, "bias"), inner, d->k, param_of(norm, "gamma"),
                        param_of(norm, "beta"), param_of(norm, "moving_mean"), param_of(norm, "moving_variance"),
                        ((const thaw_batch_norm_config *)norm->config)->epsilon, kernel_out, bias_out);
 }
 
 static thaw_status pack_conv(const thaw_plan *plan, const plan_op *op, void *packed) {
   const thaw_layer *conv = thaw_plan_layer(plan, op->node);
-  const float *kernel = conv->param[0].value, *bias = param_of(conv, "bias");
+  const float *kernel = kernel_of(conv)->value, *bias = param_of(conv, "bias");
   float *folded = NULL, *affine = NULL;
   if (op->norm >= 0) {
-    size_t count = thaw_param_count(&conv->param[0]);
+    size_t count = thaw_param_count(kernel_of(conv));
     folded = thaw_new(count + (size_t)op->conv_desc.k, sizeof(float));
     if (!folded) return THAW_ERR_MEMORY;
     fold_norm(plan, op, folded, folded + count);
@@ -118,7 +140,9 @@ static thaw_status pack_conv(const thaw_plan *plan, const plan_op *op, void *pac
     if (affine) norm_to_affine(thaw_plan_layer(plan, op->prologue), affine, affine + op->conv_desc.c);
   }
   if (op->prologue < 0 || affine)
-    thaw_conv_pack(op->conv, kernel, bias, affine, affine ? affine + op->conv_desc.c : NULL, packed);
+    thaw_conv_pack(op->conv, kernel, bias, affine, affine ? affine + op->conv_desc.c : NULL,
+                   (char *)packed + op->depthwise_packed_bytes);
+  if (op->depthwise) thaw_conv_pack(op->depthwise, conv->param[0].value, NULL, NULL, NULL, packed);
   thaw_free(folded);
   bool failed = op->prologue >= 0 && !affine;
   thaw_free(affine);

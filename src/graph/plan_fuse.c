@@ -44,7 +44,8 @@ static thaw_activation fusable_activation(const thaw_plan *plan, int32_t node) {
 
 static bool is_conv(const thaw_plan *plan, int32_t node) {
   const thaw_layer *layer = thaw_plan_layer(plan, node);
-  return (layer->ops == &thaw_layer_conv2d || layer->ops == &thaw_layer_depthwise_conv2d) &&
+  return (layer->ops == &thaw_layer_conv2d || layer->ops == &thaw_layer_depthwise_conv2d ||
+          layer->ops == &thaw_layer_separable_conv2d) &&
          is_simple(thaw_layer_last_activation(layer));
 }
 
@@ -160,6 +161,16 @@ static void mark_absorbed(thaw_plan *plan, int32_t from, int32_t last) {
   }
 }
 
+/* A separable convolution's depthwise part reads x; its pointwise part takes in what follows. */
+static int32_t open_separable(const thaw_plan *plan, plan_op *op, int32_t x) {
+  thaw_conv_desc *first = &op->depthwise_desc;
+  thaw_layer_separable_descs(thaw_plan_layer(plan, op->node), first, &op->conv_desc);
+  x = through_padding(plan, x, &first->pad_top, &first->pad_bottom, &first->pad_left, &first->pad_right);
+  first->h = thaw_plan_layer(plan, x)->output.h;
+  first->w = thaw_plan_layer(plan, x)->output.w;
+  return x;
+}
+
 static void fuse_conv(thaw_plan *plan, int32_t node) {
   const thaw_layer *layer = thaw_plan_layer(plan, node);
   plan_op *op = emit(plan, OP_CONV, node, node);
@@ -167,9 +178,11 @@ static void fuse_conv(thaw_plan *plan, int32_t node) {
   thaw_conv_desc *desc = &op->conv_desc;
   *desc = thaw_layer_conv_desc(layer);
   int32_t x = input_of(plan, node, 0);
-  if (plan->value[x].absorbed && fusable_activation(plan, x) == THAW_RELU &&
-      ops_of(plan, input_of(plan, x, 0)) == &thaw_layer_batch_normalization &&
-      plan->value[input_of(plan, x, 0)].absorbed && plan->value[x].alias < 0 && !plan->value[x].ready) {
+  if (layer->ops == &thaw_layer_separable_conv2d) {
+    x = open_separable(plan, op, x);
+  } else if (plan->value[x].absorbed && fusable_activation(plan, x) == THAW_RELU &&
+             ops_of(plan, input_of(plan, x, 0)) == &thaw_layer_batch_normalization &&
+             plan->value[input_of(plan, x, 0)].absorbed && plan->value[x].alias < 0 && !plan->value[x].ready) {
     op->prologue = input_of(plan, x, 0);
     desc->prologue = true;
     x = input_of(plan, op->prologue, 0);
@@ -222,6 +235,16 @@ static void fuse_affine(thaw_plan *plan, int32_t node, thaw_activation activatio
   mark_absorbed(plan, node, op->output);
 }
 
+/* Whether a value may stand for the layer's input: pixels are as wide, or all readers take samples as rows. */
+static bool is_same_memory(const thaw_plan *plan, int32_t node) {
+  const thaw_layer *layer = thaw_plan_layer(plan, node);
+  if (layer->output.c == layer->input[0].c) return true;
+  for (int32_t reader = node + 1; reader < plan->graph->count; reader++)
+    for (int32_t j = 0; plan->value[reader].needed && j < thaw_plan_layer(plan, reader)->inputs; j++)
+      if (input_of(plan, reader, j) == node && ops_of(plan, reader) != &thaw_layer_dense) return false;
+  return layer->ops == &thaw_layer_flatten;
+}
+
 static void make_alias(thaw_plan *plan, int32_t node) {
   plan->value[node].alias = input_of(plan, node, 0);
   plan->value[node].ready = true;
@@ -245,7 +268,8 @@ static void fuse_node(thaw_plan *plan, int32_t node) {
   const thaw_layer_ops *ops = layer->ops;
   if (plan->options.no_fusion)
     emit(plan, OP_LAYER, node, node);
-  else if (ops == &thaw_layer_flatten || ops == &thaw_layer_dropout)
+  else if (ops == &thaw_layer_dropout ||
+           ((ops == &thaw_layer_flatten || ops == &thaw_layer_reshape) && is_same_memory(plan, node)))
     make_alias(plan, node);
   else if (is_conv(plan, node))
     fuse_conv(plan, node);

@@ -78,6 +78,21 @@ static void run_layer(const part *p, const plan_op *op) {
   op->layer.ops->forward(&op->layer, &io);
 }
 
+/* A separable convolution's first part goes to the start of scratch; the second then reads it. */
+static void run_conv(const part *p, const plan_op *op) {
+  const float *x = place_of(p, op->input[0]), *residual = op->residual >= 0 ? place_of(p, op->residual) : NULL;
+  const char *packed = p->plan->packed + op->packed_at;
+  char *scratch = p->scratch;
+  if (op->depthwise) {
+    float *middle = p->scratch;
+    scratch += op->middle_bytes;
+    thaw_conv_run(op->depthwise, packed, x, p->n, NULL, middle, scratch);
+    packed += op->depthwise_packed_bytes;
+    x = middle;
+  }
+  thaw_conv_run(op->conv, packed, x, p->n, residual, place_of(p, op->output), scratch);
+}
+
 static void run_op(const part *p, const plan_op *op) {
   thaw_plan *plan = p->plan;
   const float *x = place_of(p, op->input[0]);
@@ -85,8 +100,7 @@ static void run_op(const part *p, const plan_op *op) {
   thaw_shape shape = thaw_plan_layer(plan, op->output)->output;
   switch (op->kind) {
   case OP_CONV:
-    thaw_conv_run(op->conv, plan->packed + op->packed_at, x, p->n, op->residual >= 0 ? place_of(p, op->residual) : NULL,
-                  y, p->scratch);
+    run_conv(p, op);
     return;
   case OP_POOL:
     thaw_pool(plan->isa, &op->pool, x, p->n, y);

@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+static bool drops_samples(const thaw_layer *layer) {
+  return ((const thaw_dropout_config *)layer->config)->whole_samples;
+}
+
 static double rate_of(const thaw_layer *layer) {
   return ((const thaw_dropout_config *)layer->config)->rate;
 }
@@ -21,6 +25,12 @@ static void draw_mask(const thaw_layer *layer, const thaw_layer_io *io, uint64_t
   thaw_draw position = {
       .seed = io->seed, .purpose = THAW_RNG_DROPOUT, .epoch = io->epoch, .sample = sample, .lane = layer->index};
   uint64_t limit = (uint64_t)(rate_of(layer) * 0x1p32);
+  if (drops_samples(layer)) {
+    uint32_t word[4];
+    thaw_random4(&position, 0, word);
+    for (size_t i = 0; i < count; i++) mask[i] = word[0] >= limit ? UINT32_MAX : 0;
+    return;
+  }
   for (size_t i = 0; i < count; i += 4) {
     uint32_t word[4];
     thaw_random4(&position, (uint32_t)(i / 4), word);
@@ -73,7 +83,8 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
 }
 
 static void keras_config(const thaw_layer *layer, thaw_text *json) {
-  thaw_text_add(json, ", \"rate\": %.17g, \"noise_shape\": null, \"seed\": null", rate_of(layer));
+  const char *noise = drops_samples(layer) ? layer->output.rank == 3 ? "[null, 1, 1, 1]" : "[null, 1]" : "null";
+  thaw_text_add(json, ", \"rate\": %.17g, \"noise_shape\": %s, \"seed\": null", rate_of(layer), noise);
 }
 
 static const thaw_field fields[] = {
@@ -84,6 +95,11 @@ static const thaw_field fields[] = {
      .high = 0.999999,
      .required = true,
      .help = "fraction of values set to zero in training"},
+    {.name = "whole_samples",
+     .kind = THAW_FIELD_BOOL,
+     .offset = offsetof(thaw_dropout_config, whole_samples),
+     .quiet = true,
+     .help = "whether all values of a sample go together (Keras' noise_shape (None, 1, 1, 1))"},
 };
 const thaw_schema thaw_dropout_schema = {.name = "dropout",
                                          .size = sizeof(thaw_dropout_config),

@@ -1,10 +1,15 @@
 /* GlobalAveragePooling2D and GlobalMaxPooling2D: [h][w][c] -> [c]. */
 #include "layer/layer_private.h"
 
+static bool keeps_dimensions(const thaw_layer *layer) {
+  return ((const thaw_global_pool_config *)layer->config)->keepdims;
+}
+
 static thaw_status infer(thaw_layer *layer, const thaw_shape *input, int32_t inputs, thaw_shape *output) {
   (void)inputs;
   THAW_TRY(thaw_layer_need_map(layer, input));
   *output = thaw_shape_vector(input->c);
+  if (keeps_dimensions(layer)) *output = thaw_shape_map(1, 1, input->c);
   return THAW_OK;
 }
 
@@ -55,14 +60,26 @@ static double flops(const thaw_layer *layer) {
 }
 
 static void keras_config(const thaw_layer *layer, thaw_text *json) {
-  (void)layer;
   thaw_layer_json_text(json, "data_format", "channels_last");
-  thaw_layer_json_bool(json, "keepdims", false);
+  thaw_layer_json_bool(json, "keepdims", keeps_dimensions(layer));
 }
 
+static const thaw_field fields[] = {
+    {.name = "keepdims",
+     .kind = THAW_FIELD_BOOL,
+     .offset = offsetof(thaw_global_pool_config, keepdims),
+     .quiet = true,
+     .help = "whether the result is a map of one pixel"},
+};
 const thaw_schema thaw_global_average_pooling_schema = {.name = "global_average_pooling",
+                                                        .size = sizeof(thaw_global_pool_config),
+                                                        .fields = fields,
+                                                        .count = FIELD_COUNT(fields),
                                                         .help = "mean of each channel over the map"};
 const thaw_schema thaw_global_max_pooling_schema = {.name = "global_max_pooling",
+                                                    .size = sizeof(thaw_global_pool_config),
+                                                    .fields = fields,
+                                                    .count = FIELD_COUNT(fields),
                                                     .help = "largest value of each channel over the map"};
 const thaw_layer_ops thaw_layer_global_average_pooling = {.schema = &thaw_global_average_pooling_schema,
                                                           .keras_class = "GlobalAveragePooling2D",

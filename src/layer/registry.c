@@ -19,6 +19,11 @@ const thaw_layer_ops *const thaw_layer_registry[] = {&thaw_layer_input,
                                                      &thaw_layer_global_max_pooling,
                                                      &thaw_layer_add,
                                                      &thaw_layer_concatenate,
+                                                     &thaw_layer_multiply,
+                                                     &thaw_layer_reshape,
+                                                     &thaw_layer_rescaling,
+                                                     &thaw_layer_normalization,
+                                                     &thaw_layer_separable_conv2d,
                                                      NULL};
 
 const thaw_layer_ops *thaw_layer_find(const char *type) {
@@ -56,7 +61,8 @@ thaw_activation thaw_layer_last_activation(const thaw_layer *layer) {
   if (layer->ops == &thaw_layer_dense) return (thaw_activation)((const thaw_dense_config *)layer->config)->activation;
   if (layer->ops == &thaw_layer_activation)
     return (thaw_activation)((const thaw_activation_config *)layer->config)->activation;
-  if (layer->ops == &thaw_layer_conv2d || layer->ops == &thaw_layer_depthwise_conv2d)
+  if (layer->ops == &thaw_layer_conv2d || layer->ops == &thaw_layer_depthwise_conv2d ||
+      layer->ops == &thaw_layer_separable_conv2d)
     return (thaw_activation)((const thaw_conv2d_config *)layer->config)->activation;
   if (layer->ops == &thaw_layer_re_lu) {
     double top = ((const thaw_re_lu_config *)layer->config)->max_value;

@@ -6,7 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-static bool is_readable(thaw_h5_type type) {
+static bool is_readable(const thaw_weight *weight) {
+  thaw_h5_type type = weight->info.type;
+  if (weight->role == THAW_ROLE_COUNT && (type == THAW_H5_I32 || type == THAW_H5_I64)) return true;
   return type == THAW_H5_F32 || type == THAW_H5_F16 || type == THAW_H5_F64;
 }
 
@@ -23,7 +25,7 @@ static thaw_status check_values(const thaw_weight_file *file, const char *layer,
 static thaw_status read_param(const thaw_weight_file *file, const char *layer, const thaw_weight *weight,
                               thaw_param *param) {
   size_t count = thaw_param_count(param);
-  if (!is_readable(weight->info.type))
+  if (!is_readable(weight))
     return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s holds %s, expected float32, float16 or float64", file->path,
                      layer, weight->dataset, thaw_h5_type_name(weight->info.type));
   if (!param->value) return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no memory for its weights", layer);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const numbered_classes[] = {"conv2d", "depthwise_conv2d", "batch_normalization"};
+static const char *const numbered_classes[] = {"conv2d", "depthwise_conv2d", "separable_conv2d", "batch_normalization",
+                                               "normalization"};
 enum { CLASSES = sizeof numbered_classes / sizeof numbered_classes[0] };
 
 /* The index of the class in an automatic name such as "conv2d_12", and its number; -1 for any other name. */
@@ -94,14 +95,50 @@ static thaw_status fail_missing(const thaw_weight_file *file, const thaw_graph *
   return status;
 }
 
+/* The file's layer of this class with the rank-th lowest number. */
+static const thaw_weight_layer *numbered_layer(const thaw_weight_file *file, int class_index, size_t rank) {
+  for (size_t i = 0; i < file->count; i++) {
+    long number, other;
+    if (automatic_class(file->layer[i].name, &number) != class_index) continue;
+    size_t below = 0;
+    for (size_t j = 0; j < file->count; j++)
+      below += automatic_class(file->layer[j].name, &other) == class_index && other < number;
+    if (below == rank) return &file->layer[i];
+  }
+  return NULL;
+}
+
+/* For a class whose automatic names are not all in the file: there the count began at another number, so numbers are
+ * matched by rank. A network cut off keeps its numbers, which therefore are ranks in the whole network. */
+static bool shifts_numbers(const thaw_graph *graph, const thaw_weight_file *file, int class_index) {
+  long number;
+  for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
+    const thaw_node *node = thaw_graph_view(graph, i);
+    if (is_wanted(node, false) && automatic_class(node->layer.name, &number) == class_index &&
+        !thaw_weight_file_find(file, node->layer.name))
+      return true;
+  }
+  return false;
+}
+
+static const thaw_weight_layer *find_for_node(const thaw_weight_file *file, const thaw_layer *layer,
+                                              const bool *shifted) {
+  long number;
+  int class_index = automatic_class(layer->name, &number);
+  if (class_index >= 0 && shifted[class_index]) return numbered_layer(file, class_index, (size_t)number);
+  return thaw_weight_file_find(file, layer->name);
+}
+
 /* Fills the map with layers of the network's names; the first name that is missing, or NULL. */
 static const char *map_by_name(const thaw_graph *graph, const thaw_weight_file *file, bool head_too,
                                thaw_weight_map *map) {
   const char *missing = NULL;
+  bool shifted[CLASSES];
+  for (int i = 0; i < CLASSES; i++) shifted[i] = !head_too && shifts_numbers(graph, file, i);
   for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
     const thaw_node *node = thaw_graph_view(graph, i);
     if (!is_wanted(node, head_too)) continue;
-    map->layer[i] = thaw_weight_file_find(file, node->layer.name);
+    map->layer[i] = find_for_node(file, &node->layer, shifted);
     char old[32];
     if (!map->layer[i] && thaw_weight_old_resnet_name(node->layer.name, old)) {
       map->layer[i] = thaw_weight_file_find(file, old);
@@ -114,19 +151,6 @@ static const char *map_by_name(const thaw_graph *graph, const thaw_weight_file *
   }
   map->how = "by name";
   return missing;
-}
-
-/* The file's layer of this class with the rank-th lowest number. */
-static const thaw_weight_layer *numbered_layer(const thaw_weight_file *file, int class_index, size_t rank) {
-  for (size_t i = 0; i < file->count; i++) {
-    long number, other;
-    if (automatic_class(file->layer[i].name, &number) != class_index) continue;
-    size_t below = 0;
-    for (size_t j = 0; j < file->count; j++)
-      below += automatic_class(file->layer[j].name, &other) == class_index && other < number;
-    if (below == rank) return &file->layer[i];
-  }
-  return NULL;
 }
 
 static bool file_is_numbered(const thaw_weight_file *file) {
@@ -142,8 +166,11 @@ static thaw_status map_by_number(const thaw_graph *graph, const thaw_weight_file
   for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
     const thaw_node *node = thaw_graph_view(graph, i);
     if (!is_wanted(node, false)) continue;
+    long number;
     int class_index = class_of_node(&node->layer);
-    if (class_index >= 0) map->layer[i] = numbered_layer(file, class_index, rank[class_index]++);
+    bool automatic = automatic_class(node->layer.name, &number) == class_index;
+    if (class_index >= 0)
+      map->layer[i] = numbered_layer(file, class_index, automatic ? (size_t)number : rank[class_index]++);
     if (!map->layer[i]) return fail_missing(file, graph, map, node->layer.name);
     map->layers++;
   }

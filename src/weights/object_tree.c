@@ -43,6 +43,10 @@ static thaw_weight_role role_in_object(const char *object, size_t i, size_t coun
     if (count == 3 && i < 3) return norm[i + 1]; /* scale=False is Keras' only common choice with three */
     return count == 4 && i < 4 ? norm[i] : THAW_ROLE_OTHER;
   }
+  if (has_class(object, "separable_conv2d") && i < 3)
+    return (thaw_weight_role[]){THAW_ROLE_KERNEL, THAW_ROLE_POINTWISE, THAW_ROLE_BIAS}[i];
+  if (has_class(object, "normalization") && i < 3)
+    return (thaw_weight_role[]){THAW_ROLE_MEAN, THAW_ROLE_VARIANCE, THAW_ROLE_COUNT}[i];
   if (has_class(object, "conv2d") || has_class(object, "depthwise_conv2d") || has_class(object, "dense"))
     return i == 0 ? THAW_ROLE_KERNEL : i == 1 ? THAW_ROLE_BIAS : THAW_ROLE_OTHER;
   return THAW_ROLE_OTHER;

@@ -8,6 +8,7 @@ static const struct {
   const char *name;
   thaw_weight_role role;
 } known[] = {
+    {"pointwise_kernel", THAW_ROLE_POINTWISE},
     {"depthwise_kernel", THAW_ROLE_KERNEL},
     {"kernel", THAW_ROLE_KERNEL},
     {"W", THAW_ROLE_KERNEL},
@@ -21,6 +22,9 @@ static const struct {
     {"running_variance", THAW_ROLE_VARIANCE},
     {"running_var", THAW_ROLE_VARIANCE},
     {"running_std", THAW_ROLE_VARIANCE},
+    {"mean", THAW_ROLE_MEAN},
+    {"variance", THAW_ROLE_VARIANCE},
+    {"count", THAW_ROLE_COUNT},
 };
 
 /* Length of `part` without ":0" and then without "_1" (Keras 1 numbered variables anew when a model was rebuilt). */

@@ -8,11 +8,13 @@
 /* What a variable is, whatever the writer called it. */
 typedef enum thaw_weight_role {
   THAW_ROLE_OTHER,
-  THAW_ROLE_KERNEL, /* kernel, depthwise_kernel, W */
-  THAW_ROLE_BIAS,   /* bias, b */
+  THAW_ROLE_KERNEL,    /* kernel, depthwise_kernel, W */
+  THAW_ROLE_POINTWISE, /* pointwise_kernel: the second one of SeparableConv2D */
+  THAW_ROLE_BIAS,      /* bias, b */
   THAW_ROLE_GAMMA,
   THAW_ROLE_BETA,
   THAW_ROLE_MEAN,    /* moving_mean, running_mean */
+  THAW_ROLE_COUNT,   /* count: an integer of Normalization */
   THAW_ROLE_VARIANCE /* moving_variance, running_var, and the old running_std, which holds a variance */
 } thaw_weight_role;
 /* From the last part of a name: "block1_conv1/kernel:0", "conv1_W_1:0", "bn_conv1_running_std:0". */

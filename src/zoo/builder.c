@@ -27,6 +27,16 @@ void thaw_build_join(thaw_builder *b, const char *type, const char *name, int32_
   add(b, type, NULL, name, (int32_t[]){first, second}, 2);
 }
 
+void thaw_build_join_all(thaw_builder *b, const char *type, const char *name, const int32_t *input, int32_t inputs) {
+  add(b, type, NULL, name, input, inputs);
+}
+
+int32_t thaw_build_round(double filters) {
+  int32_t rounded = (int32_t)(filters + 4) / 8 * 8;
+  if (rounded < 8) rounded = 8;
+  return rounded < 0.9 * filters ? rounded + 8 : rounded;
+}
+
 void thaw_build_conv(thaw_builder *b, const char *name, thaw_build_conv_options options) {
   thaw_conv2d_config config = {.filters = options.filters,
                                .kernel_h = options.kernel,
@@ -60,6 +70,15 @@ void thaw_build_re_lu(thaw_builder *b, const char *name, double max_value) {
 
 void thaw_build_pad(thaw_builder *b, const char *name, int32_t before, int32_t after_h, int32_t after_w) {
   thaw_padding2d_config config = {.top = before, .bottom = after_h, .left = before, .right = after_w};
+  thaw_build(b, "zero_padding", &config, name);
+}
+
+void thaw_build_pad_for_stride(thaw_builder *b, const char *name, int32_t kernel) {
+  if (b->status != THAW_OK) return;
+  thaw_shape shape = thaw_build_shape(b);
+  int32_t half = kernel / 2;
+  thaw_padding2d_config config = {
+      .top = half - (1 - shape.h % 2), .bottom = half, .left = half - (1 - shape.w % 2), .right = half};
   thaw_build(b, "zero_padding", &config, name);
 }
 

@@ -26,10 +26,20 @@ void thaw_build_activation(thaw_builder *b, const char *name, thaw_activation ac
 void thaw_build_re_lu(thaw_builder *b, const char *name, double max_value);
 void thaw_build_pad(thaw_builder *b, const char *name, int32_t before, int32_t after_h, int32_t after_w);
 void thaw_build_max_pool(thaw_builder *b, const char *name, int32_t size, int32_t stride);
-/* "add" or "concatenate" of two nodes. */
+/* What SAME would pad before a convolution with stride 2 (keras.applications.imagenet_utils.correct_pad). */
+void thaw_build_pad_for_stride(thaw_builder *b, const char *name, int32_t kernel);
+/* A width rounded to a multiple of 8, down by at most a tenth (make_divisible of the MobileNet authors). */
+int32_t thaw_build_round(double filters);
+/* A layer of several nodes, such as "concatenate". */
+void thaw_build_join_all(thaw_builder *b, const char *type, const char *name, const int32_t *input, int32_t inputs);
+/* "add", "multiply" or "concatenate" of two nodes. */
 void thaw_build_join(thaw_builder *b, const char *type, const char *name, int32_t first, int32_t second);
 thaw_shape thaw_build_shape(const thaw_builder *b); /* of b->last */
 
-extern const thaw_architecture thaw_vgg16, thaw_vgg19, thaw_resnet50, thaw_mobilenetv2, thaw_densenet121;
+extern const thaw_architecture thaw_vgg16, thaw_vgg19, thaw_resnet50, thaw_resnet101, thaw_resnet152, thaw_resnet50v2,
+    thaw_resnet101v2, thaw_resnet152v2, thaw_densenet121, thaw_densenet169, thaw_densenet201, thaw_inceptionv3,
+    thaw_xception, thaw_mobilenet, thaw_mobilenet_075, thaw_mobilenet_05, thaw_mobilenet_025, thaw_mobilenetv2,
+    thaw_mobilenetv2_035, thaw_mobilenetv2_05, thaw_mobilenetv2_075, thaw_mobilenetv2_13, thaw_mobilenetv2_14,
+    thaw_efficientnetb0, thaw_efficientnetb1, thaw_efficientnetb2, thaw_efficientnetb3;
 
 #endif

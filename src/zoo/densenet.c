@@ -1,4 +1,4 @@
-/* DenseNet121 (Huang et al., 2016) with keras.applications' names. */
+/* DenseNet121, 169 and 201 (Huang et al., 2016) with keras.applications' names. */
 #include "zoo/builder.h"
 
 enum { GROWTH = 32 };
@@ -26,8 +26,7 @@ static void transition(thaw_builder *b) {
   thaw_build(b, "average_pooling", &pool, "_pool");
 }
 
-static thaw_status build(thaw_graph *graph, int32_t *last_out) {
-  static const int32_t depth[4] = {6, 12, 24, 16};
+static thaw_status build(const thaw_architecture *self, thaw_graph *graph, int32_t *last_out) {
   thaw_builder b = {.graph = graph, .epsilon = 1.001e-5, .momentum = 0.99};
   thaw_build_pad(&b, NULL, 3, 3, 3);
   thaw_build_conv(&b, "conv1_conv", (thaw_build_conv_options){.filters = 64, .kernel = 7, .stride = 2});
@@ -35,7 +34,7 @@ static thaw_status build(thaw_graph *graph, int32_t *last_out) {
   thaw_build_pad(&b, NULL, 1, 1, 1);
   thaw_build_max_pool(&b, "pool1", 3, 2);
   for (int32_t stage = 0; stage < 4; stage++) {
-    for (int32_t i = 0; i < depth[stage]; i++) {
+    for (int32_t i = 0; i < self->depth[stage]; i++) {
       thaw_build_prefix(&b, "conv%d_block%d", stage + 2, i + 1);
       block(&b);
     }
@@ -56,4 +55,23 @@ const thaw_architecture thaw_densenet121 = {.name = "densenet121",
                                             .minimum_size = 32,
                                             .parameters = 7037504,
                                             .weights_url = "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                                            .depth = {6, 12, 24, 16},
+                                            .build = build};
+const thaw_architecture thaw_densenet169 = {.name = "densenet169",
+                                            .title = "DenseNet169",
+                                            .preprocessing = THAW_PREPROCESS_TORCH,
+                                            .default_size = 224,
+                                            .minimum_size = 32,
+                                            .parameters = 12642880,
+                                            .weights_url = "densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                                            .depth = {6, 12, 32, 32},
+                                            .build = build};
+const thaw_architecture thaw_densenet201 = {.name = "densenet201",
+                                            .title = "DenseNet201",
+                                            .preprocessing = THAW_PREPROCESS_TORCH,
+                                            .default_size = 224,
+                                            .minimum_size = 32,
+                                            .parameters = 18321984,
+                                            .weights_url = "densenet201_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                                            .depth = {6, 12, 48, 32},
                                             .build = build};

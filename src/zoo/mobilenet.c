@@ -1,63 +1,70 @@
-/* MobileNetV2, alpha 1.0 (Sandler et al., 2018) with keras.applications' names. */
+/* MobileNet (Howard et al., 2017) of several widths, with keras.applications' names. */
 #include "zoo/builder.h"
 
-/* keras.applications.imagenet_utils.correct_pad for a 3x3 kernel with stride 2: what SAME would pad. */
-static void pad_for_stride(thaw_builder *b) {
-  if (b->status != THAW_OK) return;
-  thaw_shape shape = thaw_build_shape(b);
-  thaw_padding2d_config config = {.top = shape.h % 2, .bottom = 1, .left = shape.w % 2, .right = 1};
-  thaw_build(b, "zero_padding", &config, "pad");
+static void norm_relu(thaw_builder *b, const char *norm, const char *relu) {
+  thaw_build_batch_norm(b, norm);
+  thaw_build_re_lu(b, relu, 6);
 }
 
-static void expand(thaw_builder *b, int32_t filters) {
-  thaw_build_conv(b, "expand", (thaw_build_conv_options){.filters = filters, .kernel = 1, .padding = THAW_SAME});
-  thaw_build_batch_norm(b, "expand_BN");
-  thaw_build_re_lu(b, "expand_relu", 6);
+static void block(thaw_builder *b, int32_t index, int32_t filters, int32_t stride) {
+  thaw_build_prefix(b, "conv_pad_%d", index);
+  if (stride == 2) thaw_build_pad(b, "", 0, 1, 1);
+  thaw_build_prefix(b, "conv_dw_%d", index);
+  thaw_build_depthwise(b, "", 3, stride, stride == 2 ? THAW_VALID : THAW_SAME);
+  norm_relu(b, "_bn", "_relu");
+  thaw_build_prefix(b, "conv_pw_%d", index);
+  thaw_build_conv(b, "", (thaw_build_conv_options){.filters = filters, .kernel = 1, .padding = THAW_SAME});
+  norm_relu(b, "_bn", "_relu");
 }
 
-static void block(thaw_builder *b, int32_t index, int32_t filters, int32_t stride, int32_t expansion) {
-  if (b->status != THAW_OK) return;
-  int32_t input = b->last, channels = thaw_build_shape(b).c;
-  if (index > 0)
-    thaw_build_prefix(b, "block_%d_", index);
-  else
-    thaw_build_prefix(b, "expanded_conv_");
-  if (index > 0) expand(b, expansion * channels);
-  if (stride == 2) pad_for_stride(b);
-  thaw_build_depthwise(b, "depthwise", 3, stride, stride == 2 ? THAW_VALID : THAW_SAME);
-  thaw_build_batch_norm(b, "depthwise_BN");
-  thaw_build_re_lu(b, "depthwise_relu", 6);
-  thaw_build_conv(b, "project", (thaw_build_conv_options){.filters = filters, .kernel = 1, .padding = THAW_SAME});
-  thaw_build_batch_norm(b, "project_BN");
-  if (stride == 1 && channels == filters) thaw_build_join(b, "add", "add", input, b->last);
-}
-
-static thaw_status build(thaw_graph *graph, int32_t *last_out) {
-  static const int32_t stage[7][4] = {/* filters, stride of the first, expansion, blocks */
-                                      {16, 1, 1, 1}, {24, 2, 6, 2},  {32, 2, 6, 3}, {64, 2, 6, 4},
-                                      {96, 1, 6, 3}, {160, 2, 6, 3}, {320, 1, 6, 1}};
-  thaw_builder b = {.graph = graph, .epsilon = 1e-3, .momentum = 0.999};
-  thaw_build_conv(&b, "Conv1",
-                  (thaw_build_conv_options){.filters = 32, .kernel = 3, .stride = 2, .padding = THAW_SAME});
-  thaw_build_batch_norm(&b, "bn_Conv1");
-  thaw_build_re_lu(&b, "Conv1_relu", 6);
-  int32_t index = 0;
-  for (int32_t s = 0; s < 7; s++)
-    for (int32_t i = 0; i < stage[s][3]; i++) block(&b, index++, stage[s][0], i == 0 ? stage[s][1] : 1, stage[s][2]);
-  thaw_build_prefix(&b, "%s", "");
-  thaw_build_conv(&b, "Conv_1", (thaw_build_conv_options){.filters = 1280, .kernel = 1});
-  thaw_build_batch_norm(&b, "Conv_1_bn");
-  thaw_build_re_lu(&b, "out_relu", 6);
+static thaw_status build(const thaw_architecture *self, thaw_graph *graph, int32_t *last_out) {
+  static const int32_t filters[13] = {64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024};
+  thaw_builder b = {.graph = graph, .epsilon = 1e-3, .momentum = 0.99};
+  thaw_build_conv(&b, "conv1",
+                  (thaw_build_conv_options){
+                      .filters = (int32_t)(32 * self->width), .kernel = 3, .stride = 2, .padding = THAW_SAME});
+  norm_relu(&b, "conv1_bn", "conv1_relu");
+  for (int32_t i = 1; i <= 13; i++) {
+    bool halves = i == 2 || i == 4 || i == 6 || i == 12;
+    block(&b, i, (int32_t)(filters[i - 1] * self->width), halves ? 2 : 1);
+  }
   *last_out = b.last;
   return b.status;
 }
 
-const thaw_architecture thaw_mobilenetv2 = {.name = "mobilenetv2",
-                                            .title = "MobileNetV2",
-                                            .preprocessing = THAW_PREPROCESS_TF,
-                                            .default_size = 224,
-                                            .minimum_size = 32,
-                                            .parameters = 2257984,
-                                            .weights_url =
-                                                "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
-                                            .build = build};
+const thaw_architecture thaw_mobilenet = {.name = "mobilenet",
+                                          .title = "MobileNet",
+                                          .preprocessing = THAW_PREPROCESS_TF,
+                                          .default_size = 224,
+                                          .minimum_size = 32,
+                                          .parameters = 3228864,
+                                          .weights_url = "mobilenet_1_0_224_tf_no_top.h5",
+                                          .width = 1.0,
+                                          .build = build};
+const thaw_architecture thaw_mobilenet_075 = {.name = "mobilenet_0.75",
+                                              .title = "MobileNet 0.75",
+                                              .preprocessing = THAW_PREPROCESS_TF,
+                                              .default_size = 224,
+                                              .minimum_size = 32,
+                                              .parameters = 1832976,
+                                              .weights_url = "mobilenet_7_5_224_tf_no_top.h5",
+                                              .width = 0.75,
+                                              .build = build};
+const thaw_architecture thaw_mobilenet_05 = {.name = "mobilenet_0.5",
+                                             .title = "MobileNet 0.5",
+                                             .preprocessing = THAW_PREPROCESS_TF,
+                                             .default_size = 224,
+                                             .minimum_size = 32,
+                                             .parameters = 829536,
+                                             .weights_url = "mobilenet_5_0_224_tf_no_top.h5",
+                                             .width = 0.5,
+                                             .build = build};
+const thaw_architecture thaw_mobilenet_025 = {.name = "mobilenet_0.25",
+                                              .title = "MobileNet 0.25",
+                                              .preprocessing = THAW_PREPROCESS_TF,
+                                              .default_size = 224,
+                                              .minimum_size = 32,
+                                              .parameters = 218544,
+                                              .weights_url = "mobilenet_2_5_224_tf_no_top.h5",
+                                              .width = 0.25,
+                                              .build = build};

@@ -8,17 +8,34 @@
 
 const char *const thaw_preprocessing_names[] = {"raw", "caffe", "tf", "torch", NULL};
 
-const thaw_architecture *const thaw_architectures[] = {&thaw_vgg16,       &thaw_vgg19,       &thaw_resnet50,
-                                                       &thaw_mobilenetv2, &thaw_densenet121, NULL};
+const thaw_architecture *const thaw_architectures[] = {
+    &thaw_vgg16,          &thaw_vgg19,           &thaw_resnet50,       &thaw_resnet101,
+    &thaw_resnet152,      &thaw_resnet50v2,      &thaw_resnet101v2,    &thaw_resnet152v2,
+    &thaw_mobilenetv2,    &thaw_mobilenetv2_035, &thaw_mobilenetv2_05, &thaw_mobilenetv2_075,
+    &thaw_mobilenetv2_13, &thaw_mobilenetv2_14,  &thaw_densenet121,    &thaw_densenet169,
+    &thaw_densenet201,    &thaw_inceptionv3,     &thaw_xception,       &thaw_mobilenet,
+    &thaw_mobilenet_075,  &thaw_mobilenet_05,    &thaw_mobilenet_025,  &thaw_efficientnetb0,
+    &thaw_efficientnetb1, &thaw_efficientnetb2,  &thaw_efficientnetb3, NULL};
 
-/* Keras writes MobileNetV2, mobilenet_v2 and mobilenetv2 in different places: case and underscores do not count. */
-static bool same_name(const char *plain, const char *name) {
-  for (; *name; name++) {
-    if (*name == '_') continue;
-    if (tolower((unsigned char)*name) != *plain) return false;
-    plain++;
+static const char *skip_underscores(const char *text) {
+  while (*text == '_') text++;
+  return text;
+}
+
+/* Keras writes MobileNetV2, mobilenet_v2 and mobilenetv2 in different places: case and underscores do not count, nor
+ * does a zero at the end of a width ("0.50", "1.0"). */
+static bool same_name(const char *known, const char *name) {
+  bool widths = strchr(known, '.') != NULL;
+  for (;;) {
+    known = skip_underscores(known);
+    name = skip_underscores(name);
+    if (*known == 0 || tolower((unsigned char)*name) != *known) break;
+    known++;
+    name++;
   }
-  return *plain == 0;
+  if (*known) return false;
+  if (name[-1] == '_' && strncmp(name, "1.0", 3) == 0) return strspn(name + 3, "0") == strlen(name + 3);
+  return *name == 0 || (widths && strspn(name, "0") == strlen(name));
 }
 
 const thaw_architecture *thaw_architecture_find(const char *name) {
@@ -28,7 +45,7 @@ const thaw_architecture *thaw_architecture_find(const char *name) {
 }
 
 static thaw_status unknown_name(const char *name) {
-  const char *names[16];
+  const char *names[64];
   size_t count = 0;
   thaw_text list = {0};
   for (; thaw_architectures[count]; count++) {
@@ -74,7 +91,7 @@ thaw_status thaw_zoo_build(const char *name, thaw_shape input, const char *cut, 
   input.rank = 3;
   thaw_graph *graph;
   THAW_TRY(thaw_graph_create(input, &graph));
-  thaw_status status = architecture->build(graph, last_out);
+  thaw_status status = architecture->build(architecture, graph, last_out);
   if (status == THAW_OK && cut) status = apply_cut(graph, name, cut, last_out);
   if (status != THAW_OK) {
     thaw_graph_destroy(graph);

@@ -1,5 +1,5 @@
-/* ResNet50 (He et al., 2015) as keras.applications builds it: the stride is on the first 1x1 convolution and every
- * convolution has a bias. Layers come in the order of Keras' model.layers. */
+/* ResNet50, 101 and 152 (He et al., 2015) as keras.applications builds it: the stride is on the first 1x1 convolution
+ * and every convolution has a bias. Layers come in the order of Keras' model.layers. */
 #include "zoo/builder.h"
 
 static void conv(thaw_builder *b, const char *name, int32_t filters, int32_t kernel, int32_t stride) {
@@ -39,8 +39,8 @@ static void block(thaw_builder *b, int32_t filters, int32_t stride, bool project
   thaw_build_activation(b, "_out", THAW_RELU);
 }
 
-static thaw_status build(thaw_graph *graph, int32_t *last_out) {
-  static const int32_t filters[4] = {64, 128, 256, 512}, depth[4] = {3, 4, 6, 3};
+static thaw_status build(const thaw_architecture *self, thaw_graph *graph, int32_t *last_out) {
+  static const int32_t filters[4] = {64, 128, 256, 512};
   thaw_builder b = {.graph = graph, .epsilon = 1.001e-5, .momentum = 0.99};
   thaw_build_pad(&b, "conv1_pad", 3, 3, 3);
   conv(&b, "conv1_conv", 64, 7, 2);
@@ -49,7 +49,7 @@ static thaw_status build(thaw_graph *graph, int32_t *last_out) {
   thaw_build_pad(&b, "pool1_pad", 1, 1, 1);
   thaw_build_max_pool(&b, "pool1_pool", 3, 2);
   for (int32_t stage = 0; stage < 4; stage++)
-    for (int32_t i = 0; i < depth[stage]; i++) {
+    for (int32_t i = 0; i < self->depth[stage]; i++) {
       thaw_build_prefix(&b, "conv%d_block%d", stage + 2, i + 1);
       block(&b, filters[stage], i == 0 && stage > 0 ? 2 : 1, i == 0);
     }
@@ -64,4 +64,23 @@ const thaw_architecture thaw_resnet50 = {.name = "resnet50",
                                          .minimum_size = 32,
                                          .parameters = 23587712,
                                          .weights_url = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                                         .depth = {3, 4, 6, 3},
                                          .build = build};
+const thaw_architecture thaw_resnet101 = {.name = "resnet101",
+                                          .title = "ResNet101",
+                                          .preprocessing = THAW_PREPROCESS_CAFFE,
+                                          .default_size = 224,
+                                          .minimum_size = 32,
+                                          .parameters = 42658176,
+                                          .weights_url = "resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                                          .depth = {3, 4, 23, 3},
+                                          .build = build};
+const thaw_architecture thaw_resnet152 = {.name = "resnet152",
+                                          .title = "ResNet152",
+                                          .preprocessing = THAW_PREPROCESS_CAFFE,
+                                          .default_size = 224,
+                                          .minimum_size = 32,
+                                          .parameters = 58370944,
+                                          .weights_url = "resnet152_weights_tf_dim_ordering_tf_kernels_notop.h5",
+                                          .depth = {3, 8, 36, 3},
+                                          .build = build};

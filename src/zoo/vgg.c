@@ -3,12 +3,12 @@
 
 #include <stdio.h>
 
-static thaw_status build(thaw_graph *graph, const int32_t depth[5], int32_t *last_out) {
+static thaw_status build(const thaw_architecture *self, thaw_graph *graph, int32_t *last_out) {
   static const int32_t width[5] = {64, 128, 256, 512, 512};
   thaw_builder b = {.graph = graph};
   for (int32_t block = 0; block < 5; block++) {
     thaw_build_prefix(&b, "block%d_", block + 1);
-    for (int32_t i = 0; i < depth[block]; i++) {
+    for (int32_t i = 0; i < self->depth[block]; i++) {
       char name[16];
       snprintf(name, sizeof name, "conv%d", i + 1);
       thaw_build_conv(
@@ -22,14 +22,6 @@ static thaw_status build(thaw_graph *graph, const int32_t depth[5], int32_t *las
   return b.status;
 }
 
-static thaw_status build_vgg16(thaw_graph *graph, int32_t *last_out) {
-  return build(graph, (const int32_t[]){2, 2, 3, 3, 3}, last_out);
-}
-
-static thaw_status build_vgg19(thaw_graph *graph, int32_t *last_out) {
-  return build(graph, (const int32_t[]){2, 2, 4, 4, 4}, last_out);
-}
-
 const thaw_architecture thaw_vgg16 = {.name = "vgg16",
                                       .title = "VGG16",
                                       .preprocessing = THAW_PREPROCESS_CAFFE,
@@ -37,7 +29,8 @@ const thaw_architecture thaw_vgg16 = {.name = "vgg16",
                                       .minimum_size = 32,
                                       .parameters = 14714688,
                                       .weights_url = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                                      .build = build_vgg16};
+                                      .depth = {2, 2, 3, 3, 3},
+                                      .build = build};
 const thaw_architecture thaw_vgg19 = {.name = "vgg19",
                                       .title = "VGG19",
                                       .preprocessing = THAW_PREPROCESS_CAFFE,
@@ -45,4 +38,5 @@ const thaw_architecture thaw_vgg19 = {.name = "vgg19",
                                       .minimum_size = 32,
                                       .parameters = 20024384,
                                       .weights_url = "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-                                      .build = build_vgg19};
+                                      .depth = {2, 2, 4, 4, 4},
+                                      .build = build};
