@@ -41,14 +41,14 @@ if [ ! -x "$venv/bin/python" ]; then
     onnx onnxruntime openvino
 fi
 "$here/install-packages.sh" build
-{ cmake -S "$root" -B "$root/build" -G Ninja && ninja -C "$root/build" thaw; } >/dev/null
-thaw=$root/build/src/cli/thaw
+{ cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF && ninja -C "$root/build-release"; } >/dev/null
+thaw=$root/build-release/src/cli/thaw
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 results=$folder/results.csv
 : >"$results"
-export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=
+export OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=
 pinned() { taskset -c "$core" "$@"; }
 
 # peer ARGUMENTS: one run of peers.py; a peer that fails is left out of the table, with its reason on the terminal.

@@ -2,9 +2,9 @@
 # jobs/install-packages.sh [build|test|data ...]: installs the Debian packages that building, testing or the example data
 # need and that are missing. Not root: prints the one command instead and fails. Not Debian: does nothing.
 set -euo pipefail
-build=(cmake ninja-build pkg-config gcc libc6-dev openmpi-bin libopenmpi-dev libopenblas-dev libhdf5-dev libpng-dev
+build=(cmake ninja-build pkg-config gcc libc6-dev openmpi-bin libopenmpi-dev libhdf5-dev libpng-dev
   libjpeg62-turbo-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libcairo2-dev libzip-dev zlib1g-dev)
-test=(libcmocka-dev clang-format hdf5-tools)
+test=(libcmocka-dev libopenblas-dev clang-format hdf5-tools)
 data=(dataset-fashion-mnist python3 python3-venv)
 
 wanted=()

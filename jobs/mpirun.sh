@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # jobs/mpirun.sh RANKS COMMAND [ARG ...]: mpirun on one machine, also as root or with more ranks than cores.
-#   jobs/mpirun.sh 2 build/src/cli/thaw train jobs/tutorial.yaml
+#   jobs/mpirun.sh 2 build-release/src/cli/thaw train jobs/tutorial.yaml
 # Ranks are pinned to one core each where there are enough of them. On several machines use mpirun itself, with
 # --hostfile, or Slurm (jobs/train.sbatch); see jobs/README.md.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 ranks=$1
 shift
-export OPENBLAS_NUM_THREADS=1
 if [ "$(id -u)" = 0 ]; then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 if [ "$ranks" -le "$(nproc)" ]; then
   export OMPI_MCA_hwloc_base_binding_policy=core:if-supported
