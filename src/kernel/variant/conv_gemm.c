@@ -111,20 +111,32 @@ static void multiply_strip(const thaw_conv *conv, const float *packed, const str
   }
 }
 
-/* to[c] = from[c], or relu(from * scale + shift) with a prologue, for `pixels` pixels packed densely. */
+/* to[c] = relu(from[c] * scale[c] + shift[c]), or from[c] without a prologue. */
+ALWAYS_INLINE void map_pixel(const bool prologue, const float *from, const float *scale, const float *shift, int32_t c,
+                             float *to) {
+  int32_t i = 0;
+  for (; i + LANES <= c; i += LANES) {
+    vec a = load(from + i);
+    if (prologue) a = max_of(zero(), fma_of(a, load(scale + i), load(shift + i)));
+    store(to + i, a);
+  }
+  if (i == c) return;
+  vec a = load_some(from + i, c - i);
+  if (prologue) a = max_of(zero(), fma_of(a, load(scale + i), load(shift + i)));
+  store_some(to + i, a, c - i);
+}
+
+/* `pixels` pixels, mapped by the prologue, packed densely. */
 static void copy_pixels(const thaw_conv *conv, const float *packed, const float *from, int32_t pixels, float *to) {
   const thaw_conv_desc *d = &conv->desc;
+  const float *scale = packed + conv->scale_at, *shift = packed + conv->shift_at;
   if (!d->prologue && d->x_stride == d->c) {
     memcpy(to, from, (size_t)pixels * (size_t)d->c * sizeof *to);
-    return;
+  } else if (d->prologue) {
+    for (int32_t i = 0; i < pixels; i++, from += d->x_stride, to += d->c) map_pixel(true, from, scale, shift, d->c, to);
+  } else {
+    for (int32_t i = 0; i < pixels; i++, from += d->x_stride, to += d->c) map_pixel(false, from, NULL, NULL, d->c, to);
   }
-  const float *scale = packed + conv->scale_at, *shift = packed + conv->shift_at;
-  for (int32_t i = 0; i < pixels; i++, from += d->x_stride, to += d->c)
-    for (int32_t c = 0; c < d->c; c += LANES) {
-      vec a = load_some(from + c, d->c - c);
-      if (d->prologue) a = max_of(zero(), fma_of(a, load(scale + c), load(shift + c)));
-      store_some(to + c, a, d->c - c);
-    }
 }
 
 /* Copies input rows first .. first + rows (some may lie in the padding) of one image with zeros around. */
