@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh [--all] [-R PATTERN]: installs what is missing (Debian, as root), builds, runs the whole suite.
-#   --all          also the long tests, and the unit tests again under the address and undefined-behaviour sanitizers
+#   --all          also the long tests, and the unit tests again under the address and undefined-behaviour sanitizers;
+#                  a table of the faults that were tried, and their outcomes, follows
 #   -R PATTERN     only the tests whose name matches the pattern
 # The last line counts: "tests: N passed, N failed, N skipped". Build folders: build-test, build-sanitize.
 set -euo pipefail
@@ -11,7 +12,7 @@ while [ $# -gt 0 ]; do
   case $1 in
   --all) all=yes ;;
   -R) pattern=${2:?-R needs a pattern} && shift ;;
-  -h | --help) sed -n '2,5s/^# //p' "$0" && exit 0 ;;
+  -h | --help) sed -n '2,6s/^# //p' "$0" && exit 0 ;;
   *) echo "run.sh: unknown option $1 (see --help)" >&2 && exit 2 ;;
   esac
   shift
@@ -40,12 +41,18 @@ suite() {
 jobs/install-packages.sh build test data
 build build-test -DCMAKE_BUILD_TYPE=Release
 if [ $all = yes ]; then
+  export THAW_FAULT_TABLE=$PWD/build-test/faults.txt
+  rm -f "$THAW_FAULT_TABLE"
   suite build-test
   build build-sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHAW_SANITIZE=address,undefined
   # The MPI library keeps memory until the process ends, so leaks are looked for in the tests without it. Whole trainings of
   # VGG16 would take an hour.
   LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp suite build-sanitize -L unit -LE long -E 'fine_tuning|thawing'
   ASAN_OPTIONS=detect_leaks=0 suite build-sanitize -L mpi -LE long -E 'fine_tuning|thawing'
+  if [ -s "$THAW_FAULT_TABLE" ]; then
+    printf '\nfaults tried\n%-34s | %-34s | %s\n' fault stage outcome
+    sort -t'|' -k2,2 -s "$THAW_FAULT_TABLE" && echo
+  fi
 else
   suite build-test -LE long
 fi

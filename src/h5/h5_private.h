@@ -35,6 +35,9 @@ thaw_status thaw_h5_open_dataset(thaw_h5 *file, const char *dataset, hid_t *out)
 thaw_status thaw_h5_drop_dataset(thaw_h5 *file);
 /* Fills `out` for an open dataset. */
 thaw_status thaw_h5_shape(const thaw_h5 *file, const char *name, hid_t dataset, thaw_h5_info *out) THAW_CHECKED;
+/* THAW_ERR_DATA when a chunk that holds one of these rows is missing, or lacks the dataset's checksum. */
+thaw_status thaw_h5_check_chunks(const thaw_h5 *file, const char *name, hid_t dataset, const thaw_h5_info *info,
+                                 int64_t first, int64_t rows) THAW_CHECKED;
 /* Refuses to write into a file opened for reading. */
 thaw_status thaw_h5_check_writable(const thaw_h5 *file, const char *object) THAW_CHECKED;
 /* A dataset access list whose chunk cache holds two chunks (at least 1 MiB, at most 64 MiB); H5Pclose it. */

@@ -32,6 +32,7 @@ static thaw_status select_rows(const thaw_h5 *file, const char *name, hid_t data
   if (first < 0 || rows < 0 || first > info->dim[0] - rows)
     return thaw_fail(THAW_ERR_DATA, "%s: %s has %lld rows, rows %lld to %lld were asked for", file->path, name,
                      (long long)info->dim[0], (long long)first, (long long)(first + rows));
+  THAW_TRY(thaw_h5_check_chunks(file, name, dataset, info, first, rows));
   hsize_t start[THAW_H5_MAX_RANK] = {(hsize_t)first}, size[THAW_H5_MAX_RANK] = {(hsize_t)rows};
   for (int i = 1; i < info->rank; i++) size[i] = (hsize_t)info->dim[i];
   *out = H5Dget_space(dataset);
@@ -77,6 +78,7 @@ thaw_status thaw_h5_read(thaw_h5 *file, const char *dataset, thaw_h5_type type, 
     return thaw_fail(THAW_ERR_DATA, "%s: %s holds %lld values, expected %lld", file->path, dataset,
                      (long long)info.count, (long long)count);
   if (count == 0) return THAW_OK;
+  THAW_TRY(thaw_h5_check_chunks(file, dataset, id, &info, 0, info.dim[0]));
   hid_t space = H5Dget_space(id);
   if (space < 0) return thaw_h5_fail(file, THAW_ERR_DATA, dataset, "cannot be read");
   thaw_status status = read_selected(file, dataset, id, space, type, out);

@@ -135,11 +135,20 @@ static bool belongs_to_run(const char *name) {
   return strncmp(name, "step-", 5) == 0 || strncmp(name, "summary", 7) == 0;
 }
 
-static thaw_status remove_earlier_run(const char *folder) {
+/* What a killed run was writing. */
+static bool is_unfinished(const char *name) {
+  char stem[64];
+  const char *end = strstr(name, ".tmp-");
+  if (!end || end - name >= (ptrdiff_t)sizeof stem) return false;
+  snprintf(stem, sizeof stem, "%.*s", (int)(end - name), name);
+  return belongs_to_run(stem) || !strcmp(stem, "job.yaml") || !strcmp(stem, "job.key");
+}
+
+static thaw_status remove_files(const char *folder, bool (*wanted)(const char *name)) {
   thaw_strings names = {0};
   thaw_status status = thaw_folder_list(folder, &names);
   for (size_t i = 0; i < names.count && status == THAW_OK; i++) {
-    if (!belongs_to_run(names.item[i])) continue;
+    if (!wanted(names.item[i])) continue;
     char *path = thaw_path_join(folder, names.item[i]);
     if (!path)
       status = THAW_ERR_MEMORY;
@@ -203,6 +212,7 @@ static thaw_status write_documents(const train_folder *folder, const thaw_sessio
 thaw_status train_folder_prepare(const train_folder *folder, const thaw_session *session, const char *hosts,
                                  int ranks) {
   THAW_TRY(thaw_folder_create(folder->path));
-  if (!folder->resume) THAW_TRY(remove_earlier_run(folder->path));
+  THAW_TRY(remove_files(folder->path, is_unfinished));
+  if (!folder->resume) THAW_TRY(remove_files(folder->path, belongs_to_run));
   return write_documents(folder, session, hosts, ranks);
 }

@@ -148,8 +148,14 @@ static const char *data_digest(const thaw_session_data *data) {
 /* [collective] What every rank must have the same, or the same bits cannot be promised. */
 static thaw_status agree_on_inputs(thaw_session *s, thaw_comm *comm) {
   thaw_text job = {0};
+  char program[THAW_DIGEST_TEXT] = "unknown";
   thaw_status status = thaw_agree(comm, thaw_job_echo(s->job, true, &job));
   if (status == THAW_OK) status = thaw_agree_same(comm, "program version", THAW_VERSION);
+  /* Two builds of one version, as by compilers of different age, may differ in the last bits. */
+  if (status == THAW_OK && thaw_comm_size(comm) > 1) {
+    if (thaw_digest_file("/proc/self/exe", program) != THAW_OK) snprintf(program, sizeof program, "unreadable");
+    status = thaw_agree_same(comm, "the program's SHA-256", program);
+  }
   if (status == THAW_OK) status = thaw_agree_same(comm, "job", job.data);
   if (status == THAW_OK) status = thaw_agree_same(comm, "backbone weights", s->weights_digest);
   if (status == THAW_OK) status = thaw_agree_same(comm, "training data", data_digest(&s->train));

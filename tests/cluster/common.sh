@@ -79,3 +79,13 @@ wait_for() {
 alive() {
   case $(sed 's/.*) //; s/ .*//' "/proc/$1/stat" 2>/dev/null) in '' | Z | X) return 1 ;; esac
 }
+# fault "RANK CALL PATTERN NTH ACTION" RANKS [OPTION ...]: thaw with a file that fails (fault.c), output in fault.log
+fault() {
+  local what=$1 ranks=$2
+  shift 2
+  timeout 120 "$mpirun" "$ranks" env LD_PRELOAD="$(dirname "$make_data")/../cluster/libfault.so" THAW_FAULT="$what" "$thaw" "$@" >fault.log 2>&1
+}
+# row FAULT STAGE OUTCOME: a line of the table that tests/run.sh --all shows
+row() {
+  printf '%-34s | %-34s | %s\n' "$1" "$2" "$3" | tee -a "${THAW_FAULT_TABLE:-/dev/null}"
+}
