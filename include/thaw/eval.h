@@ -22,8 +22,8 @@ double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const fl
 thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info *data, int32_t outputs,
                               const char *path) THAW_CHECKED;
 /* [local] Label rows of `sample`s in the form that `loss` reads: class indices become one-hot rows where it wants them.
- * labels: all labels of the catalogue [count][label_width]. out [rows][loss->label_width(outputs)]. */
-void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const float *labels,
+ * labels: all labels of the catalogue. out [rows][loss->label_width(outputs)]. */
+void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const thaw_labels *labels,
                         const uint64_t *sample, int32_t rows, int32_t outputs, float *out);
 
 typedef struct thaw_evaluation {
@@ -40,7 +40,7 @@ void thaw_evaluation_clear(thaw_evaluation *evaluation);
 typedef struct thaw_evaluate_desc {
   thaw_features *features;
   thaw_live *live;
-  const float *labels; /* [count][label_width]; NULL: predict only */
+  const thaw_labels *labels; /* NULL: predict only */
   const thaw_dataset_info *data;
   const thaw_choice *loss;
   const thaw_metric *metric;

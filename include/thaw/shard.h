@@ -47,9 +47,31 @@ const char *thaw_catalog_shard(const thaw_catalog *catalog, int32_t shard, int64
 
 /* `count` consecutive samples from `first`: pixels [count][h][w][c] in the stored width (uint8_t or uint16_t). */
 thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) THAW_CHECKED;
-/* All labels [count][label_width] as float (class index, 0/1/255 or target; zeros for NONE); read once, then borrowed.
- * A class index outside 0 .. classes-1 is THAW_ERR_DATA naming shard and row. */
-thaw_status thaw_catalog_labels(thaw_catalog *catalog, const float **out) THAW_CHECKED;
+/* All labels [count][width] in the narrowest type that holds their kind: 1 byte (uint8_t) for 0/1/255 and up to 256
+ * classes, 2 (uint16_t) for up to 65,536 classes, else 4 (float: targets, and larger class indices, exact to 2^24). */
+typedef struct thaw_labels {
+  const void *value;
+  int32_t width, bytes;
+} thaw_labels;
+/* Class index, 0/1/255 or target; zero for NONE. */
+static inline float thaw_label(const thaw_labels *labels, uint64_t sample, int32_t column) {
+  size_t at = (size_t)sample * (size_t)labels->width + (size_t)column;
+  if (labels->bytes == 1) return (float)((const uint8_t *)labels->value)[at];
+  if (labels->bytes == 2) return (float)((const uint16_t *)labels->value)[at];
+  return ((const float *)labels->value)[at];
+}
+/* One sample's row [width]. */
+static inline void thaw_label_row(const thaw_labels *labels, uint64_t sample, float *out) {
+  for (int32_t i = 0; i < labels->width; i++) out[i] = thaw_label(labels, sample, i);
+}
+/* Read once, then borrowed. A class index outside 0 .. classes-1 is THAW_ERR_DATA naming shard and row. */
+thaw_status thaw_catalog_labels(thaw_catalog *catalog, const thaw_labels **out) THAW_CHECKED;
+/* Opening every shard takes long where there are many: `parts` processes share it. Checks shards number
+ * floor(S part / parts) .. floor(S (part+1) / parts) - 1 against the catalogue and, where `labels`, reads theirs. */
+thaw_status thaw_catalog_read_part(thaw_catalog *catalog, int part, int parts, bool labels) THAW_CHECKED;
+/* Where the labels of a part are kept, to be filled with what the process of that part has read; after all parts
+ * thaw_catalog_labels has them. Only after thaw_catalog_read_part with `labels`. */
+void *thaw_catalog_labels_part(thaw_catalog *catalog, int part, int parts, size_t *bytes_out);
 thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 

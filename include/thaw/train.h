@@ -12,7 +12,7 @@
 typedef struct thaw_session_data {
   thaw_catalog *catalog;         /* NULL: absent */
   const thaw_dataset_info *info; /* borrowed from catalog */
-  const float *labels;           /* borrowed from catalog; NULL when it has none */
+  const thaw_labels *labels;     /* borrowed from catalog; NULL when it has none */
   thaw_features *features;       /* of the present phase */
 } thaw_session_data;
 

@@ -10,7 +10,7 @@ enum { COLUMNS = 12, CLASS_ROWS = 40, GRID_ROWS = 8, FRAME = 3, GAP = 2, CELL_MI
 
 typedef struct sheet {
   thaw_catalog *catalog;
-  const float *labels;
+  const thaw_labels *labels;
   thaw_image page;
   int32_t h, w; /* of a cell's picture */
   int32_t rows;
@@ -64,7 +64,7 @@ static int64_t choose(const sheet *s, int32_t row, int32_t column, const int64_t
   int64_t wanted = members <= COLUMNS ? column : column * members / COLUMNS;
   if (wanted >= members) return -1;
   for (int64_t i = 0; i < info->count; i++)
-    if ((int32_t)s->labels[i] == row && wanted-- == 0) return i;
+    if ((int32_t)thaw_label(s->labels, (uint64_t)i, 0) == row && wanted-- == 0) return i;
   return -1;
 }
 

@@ -73,13 +73,14 @@ static void add_summary(const thaw_catalog *catalog, thaw_text *out) {
 }
 
 /* Samples per class; unknown labels count for none. New, thaw_free; NULL when memory is gone. */
-static int64_t *count_classes(const thaw_dataset_info *info, const float *labels) {
-  const int64_t width = info->label_width;
+static int64_t *count_classes(const thaw_dataset_info *info, const thaw_labels *labels) {
+  const int32_t width = info->label_width;
   const size_t classes = info->label_kind == THAW_LABEL_MULTI ? (size_t)width : info->classes.count;
   int64_t *count = thaw_new(classes, sizeof *count);
-  for (int64_t i = 0; count && i < info->count * width; i++) {
-    if (info->label_kind == THAW_LABEL_CLASS) count[(int64_t)labels[i]]++;
-    if (info->label_kind == THAW_LABEL_MULTI) count[i % width] += labels[i] == 1;
+  for (int64_t i = 0; count && i < info->count; i++) {
+    if (info->label_kind == THAW_LABEL_CLASS) count[(int64_t)thaw_label(labels, (uint64_t)i, 0)]++;
+    for (int32_t k = 0; info->label_kind == THAW_LABEL_MULTI && k < width; k++)
+      count[k] += thaw_label(labels, (uint64_t)i, k) == 1;
   }
   return count;
 }
@@ -110,11 +111,11 @@ static void add_histogram(const thaw_dataset_info *info, const int64_t *count, t
   if (classes > CLASS_LINES) thaw_text_add(out, "  ... and %lld more\n", (long long)(classes - CLASS_LINES));
 }
 
-static void add_targets(const thaw_dataset_info *info, const float *labels, thaw_text *out) {
+static void add_targets(const thaw_dataset_info *info, const thaw_labels *labels, thaw_text *out) {
   for (int32_t k = 0; k < info->label_width && k < CLASS_LINES; k++) {
-    double low = labels[k], high = labels[k], sum = 0;
+    double low = (double)thaw_label(labels, 0, k), high = low, sum = 0;
     for (int64_t i = 0; i < info->count; i++) {
-      const double value = labels[i * info->label_width + k];
+      const double value = (double)thaw_label(labels, (uint64_t)i, k);
       low = value < low ? value : low;
       high = value > high ? value : high;
       sum += value;
@@ -152,7 +153,7 @@ static thaw_status verify_shards(cli_context *cli, thaw_catalog *catalog) {
 /* [local] rank 0 */
 static thaw_status show(cli_context *cli, thaw_catalog *catalog, const cli_inspect_options *options) {
   const thaw_dataset_info *info = thaw_catalog_info(catalog);
-  const float *labels = NULL;
+  const thaw_labels *labels = NULL;
   thaw_text text = {0};
   THAW_TRY(thaw_catalog_labels(catalog, &labels));
   int64_t *count = count_classes(info, labels);

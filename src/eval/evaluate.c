@@ -10,8 +10,8 @@ enum { MAX_METRICS = 8, MAX_CONFUSION_CLASSES = 4096 };
 typedef struct evaluator {
   const thaw_evaluate_desc *desc;
   const thaw_loss_ops *loss;
-  int64_t first, count; /* this rank's samples: whole slices of the catalogue's order */
-  float *features, *label;
+  int64_t first, count;          /* this rank's samples: whole slices of the catalogue's order */
+  float *features, *label, *row; /* row: one sample's label */
   double *value;
   uint64_t *sample;
   int32_t *slice_start;
@@ -25,6 +25,7 @@ typedef struct evaluator {
 static void evaluator_clear(evaluator *e) {
   thaw_free(e->features);
   thaw_free(e->label);
+  thaw_free(e->row);
   thaw_free(e->value);
   thaw_free(e->sample);
   thaw_free(e->slice_start);
@@ -48,12 +49,13 @@ static thaw_status evaluator_create(evaluator *e, const thaw_evaluate_desc *desc
   size_t rows = (size_t)desc->max_samples, slices = rows / (size_t)desc->slice + 1;
   e->features = thaw_new(rows * floats, sizeof *e->features);
   e->label = thaw_new(rows * (size_t)desc->outputs, sizeof *e->label);
+  e->row = thaw_new((size_t)desc->data->label_width, sizeof *e->row);
   e->value = thaw_new(rows, sizeof *e->value);
   e->sample = thaw_new(rows, sizeof *e->sample);
   e->slice_start = thaw_new(slices + 1, sizeof *e->slice_start);
   e->slice = thaw_new(slices, sizeof *e->slice);
   if (desc->keep_predictions) e->prediction = thaw_new((size_t)e->count * (size_t)desc->outputs, sizeof *e->prediction);
-  bool complete = e->features && e->label && e->value && e->sample && e->slice_start && e->slice &&
+  bool complete = e->features && e->label && e->row && e->value && e->sample && e->slice_start && e->slice &&
                   (e->prediction || !desc->keep_predictions);
   return complete ? THAW_OK : THAW_ERR_MEMORY;
 }
@@ -68,7 +70,8 @@ static int32_t plan_chunk(evaluator *e, int64_t at, uint64_t *sample) {
 
 static void count_row(evaluator *e, uint64_t sample, const float *y, double loss) {
   const thaw_evaluate_desc *d = e->desc;
-  const float *label = d->labels + sample * (size_t)d->data->label_width;
+  float *label = e->row;
+  thaw_label_row(d->labels, sample, label);
   e->refused |= !thaw_wide_add(&e->sum[0], loss);
   for (int32_t m = 0; m < d->metrics; m++)
     e->refused |=

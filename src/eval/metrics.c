@@ -101,15 +101,14 @@ thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info
   return THAW_OK;
 }
 
-void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const float *labels,
+void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const thaw_labels *labels,
                         const uint64_t *sample, int32_t rows, int32_t outputs, float *out) {
   int32_t width = loss->label_width(outputs);
   for (int32_t r = 0; r < rows; r++) {
-    const float *label = labels + sample[r] * (size_t)data->label_width;
-    float *row = out + (size_t)r * (size_t)width;
+    float *row = out + (size_t)r * (size_t)width, class = thaw_label(labels, sample[r], 0);
     if (data->label_kind == THAW_LABEL_CLASS && width > 1)
-      thaw_one_hot(label, 1, outputs, row);
+      thaw_one_hot(&class, 1, outputs, row);
     else
-      memcpy(row, label, (size_t)width * sizeof *row);
+      for (int32_t i = 0; i < width; i++) row[i] = thaw_label(labels, sample[r], i);
   }
 }

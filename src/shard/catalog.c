@@ -14,7 +14,7 @@ void thaw_catalog_close(thaw_catalog *catalog) {
   for (size_t i = 0; i < catalog->entries; i++) thaw_shard__clear_entry(&catalog->entry[i]);
   thaw_strings_clear(&catalog->info.classes);
   thaw_free(catalog->entry);
-  thaw_free(catalog->labels);
+  thaw_free(catalog->label_memory);
   thaw_free(catalog->path);
   thaw_free(catalog);
 }
@@ -165,7 +165,7 @@ thaw_status thaw_catalog_open(const char *path, thaw_catalog **out) {
 }
 
 /* The shard's handle, opened and checked; the least recently used one makes room. */
-static thaw_status get_handle(thaw_catalog *catalog, int32_t shard, shard_handle **out) {
+thaw_status thaw_shard__handle(thaw_catalog *catalog, int32_t shard, shard_handle **out) {
   shard_handle *slot = &catalog->handle[0];
   for (int i = 0; i < SHARD_OPEN_LIMIT; i++) {
     shard_handle *handle = &catalog->handle[i];
@@ -191,7 +191,7 @@ static thaw_status get_handle(thaw_catalog *catalog, int32_t shard, shard_handle
 
 thaw_status thaw_catalog_check(thaw_catalog *catalog) {
   shard_handle *handle;
-  for (size_t i = 0; i < catalog->entries; i++) THAW_TRY(get_handle(catalog, (int32_t)i, &handle));
+  for (size_t i = 0; i < catalog->entries; i++) THAW_TRY(thaw_shard__handle(catalog, (int32_t)i, &handle));
   return THAW_OK;
 }
 
@@ -199,7 +199,7 @@ thaw_status thaw_catalog_verify(thaw_catalog *catalog, int32_t shard) {
   const shard_entry *entry = &catalog->entry[shard];
   shard_handle *handle;
   char found[65];
-  THAW_TRY(get_handle(catalog, shard, &handle));
+  THAW_TRY(thaw_shard__handle(catalog, shard, &handle));
   THAW_TRY(thaw_shard__digest(entry, handle, &catalog->info, found));
   if (!entry->foreign && strcmp(found, entry->digest) != 0)
     return thaw_fail(THAW_ERR_DATA, "%s: the content has digest %.12s..., expected %.12s...", entry->path, found,
@@ -235,7 +235,7 @@ static thaw_status next_stretch(thaw_catalog *catalog, int64_t first, int64_t co
   out->entry = &catalog->entry[shard];
   out->row = first - out->entry->first;
   out->rows = out->entry->count - out->row < count ? out->entry->count - out->row : count;
-  return get_handle(catalog, shard, &out->handle);
+  return thaw_shard__handle(catalog, shard, &out->handle);
 }
 
 thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) {
@@ -251,34 +251,6 @@ thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t co
     count -= part.rows;
     out += (size_t)part.rows * bytes;
   }
-  return THAW_OK;
-}
-
-static thaw_status read_labels(thaw_catalog *catalog, float *labels) {
-  int64_t first = 0;
-  const int64_t width = catalog->info.label_width;
-  while (first < catalog->info.count) {
-    stretch part;
-    THAW_TRY(next_stretch(catalog, first, catalog->info.count - first, &part));
-    THAW_TRY(thaw_shard__labels(part.entry, part.handle, &catalog->info, 0, part.rows, labels + first * width));
-    first += part.rows;
-  }
-  return THAW_OK;
-}
-
-thaw_status thaw_catalog_labels(thaw_catalog *catalog, const float **out) {
-  const thaw_dataset_info *info = &catalog->info;
-  if (!catalog->labels) {
-    float *labels = thaw_new((size_t)info->count, (size_t)info->label_width * sizeof *labels);
-    if (!labels) return THAW_ERR_MEMORY;
-    thaw_status status = read_labels(catalog, labels);
-    if (status != THAW_OK) {
-      thaw_free(labels);
-      return status;
-    }
-    catalog->labels = labels;
-  }
-  *out = catalog->labels;
   return THAW_OK;
 }
 

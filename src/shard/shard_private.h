@@ -35,12 +35,17 @@ struct thaw_catalog {
   size_t entries, entry_capacity;
   shard_handle handle[SHARD_OPEN_LIMIT];
   uint64_t clock;
-  int64_t classes; /* a number of classes without names; 0: not told */
-  bool told;       /* nothing has to be found by opening the shards */
-  float *labels;   /* NULL until asked for */
+  int64_t classes;    /* a number of classes without names; 0: not told */
+  bool told;          /* nothing has to be found by opening the shards */
+  void *label_memory; /* NULL until asked for */
+  thaw_labels labels; /* of label_memory */
+  bool labels_read;
 };
 
 extern const char *const thaw_shard__kinds[4]; /* by thaw_label_kind */
+
+/* catalog.c: the shard's handle, opened and checked; the least recently used one makes room. */
+thaw_status thaw_shard__handle(thaw_catalog *catalog, int32_t shard, shard_handle **out) THAW_CHECKED;
 
 /* catalog_yaml.c: fills path, info and entries from the text; what the text does not tell is left 0 (count -1). */
 thaw_status thaw_catalog__parse(thaw_catalog *catalog, const char *text, size_t size) THAW_CHECKED;

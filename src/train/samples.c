@@ -20,7 +20,7 @@ static thaw_status find_class(const thaw_session *s, const char *name, size_t *o
 
 static void balance(const thaw_session *s, double *weight) {
   size_t classes = s->train.info->classes.count;
-  for (int64_t i = 0; i < s->train.info->count; i++) weight[(size_t)s->train.labels[i]]++;
+  for (int64_t i = 0; i < s->train.info->count; i++) weight[(size_t)thaw_label(s->train.labels, (uint64_t)i, 0)]++;
   for (size_t c = 0; c < classes; c++)
     if (weight[c] > 0) weight[c] = (double)s->train.info->count / ((double)classes * weight[c]);
 }
@@ -55,7 +55,7 @@ thaw_status train_class_weights(const thaw_session *s, double **out) {
 void train_weight_rows(const train_step *step, const uint64_t *sample, int32_t rows, double *value, float *dy) {
   size_t outputs = (size_t)step->session->outputs;
   for (int32_t i = 0; i < rows && step->class_weight; i++) {
-    double weight = step->class_weight[(size_t)step->session->train.labels[sample[i]]];
+    double weight = step->class_weight[(size_t)thaw_label(step->session->train.labels, sample[i], 0)];
     value[i] *= weight;
     for (size_t j = 0; j < outputs; j++) {
       float *d = &dy[(size_t)i * outputs + j];

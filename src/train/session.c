@@ -101,10 +101,24 @@ static thaw_status open_data(thaw_session *s, const char *path, bool labels_need
   THAW_TRY(thaw_catalog_open(path, &data->catalog));
   data->info = thaw_catalog_info(data->catalog);
   if (data->info->count < 1) return thaw_fail(THAW_ERR_DATA, "%s: holds no samples", path);
-  THAW_TRY(thaw_catalog_check(data->catalog));
   THAW_TRY(thaw_input_check(&s->input, data->info, path));
   thaw_status fit = thaw_labels_check(s->loss, data->info, s->outputs, path);
-  if (fit != THAW_OK) return labels_needed ? fit : THAW_OK;
+  return labels_needed ? fit : THAW_OK;
+}
+
+/* [collective] Each rank opens and checks its part of the shards and reads their labels; then all have all labels. The
+ * catalogue is the same everywhere. */
+static thaw_status read_data(thaw_session *s, thaw_comm *comm, thaw_session_data *data) {
+  if (!data->catalog) return THAW_OK;
+  int rank = thaw_comm_rank(comm), ranks = thaw_comm_size(comm);
+  bool labels = thaw_labels_check(s->loss, data->info, s->outputs, thaw_catalog_path(data->catalog)) == THAW_OK;
+  THAW_TRY(thaw_agree(comm, thaw_catalog_read_part(data->catalog, rank, ranks, labels)));
+  if (!labels) return THAW_OK;
+  for (int part = 0; part < ranks; part++) {
+    size_t bytes;
+    void *place = thaw_catalog_labels_part(data->catalog, part, ranks, &bytes);
+    THAW_TRY(thaw_comm_broadcast(comm, part, place, bytes));
+  }
   return thaw_catalog_labels(data->catalog, &data->labels);
 }
 
@@ -187,6 +201,9 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   }
   status = thaw_agree(comm, status);
   if (status == THAW_OK) status = agree_on_inputs(s, comm);
+  if (status == THAW_OK) status = read_data(s, comm, &s->train);
+  if (status == THAW_OK) status = read_data(s, comm, &s->validation);
+  if (status == THAW_OK) status = read_data(s, comm, &s->test);
   if (status != THAW_OK) {
     thaw_session_destroy(s);
     return status;

@@ -86,13 +86,15 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
   for (int i = 0; i < 2; i++) THAW_TRY(thaw_step_share_create(&epoch, thaw_comm_size(comm), &step->share[i]));
   step->features = thaw_new(all * session->cut.floats, sizeof *step->features);
   step->label = thaw_new(all * width, sizeof *step->label);
+  step->label_row = thaw_new((size_t)session->train.info->label_width, sizeof *step->label_row);
   step->dy = thaw_new(rows * width, sizeof *step->dy);
   step->value = thaw_new(rows, sizeof *step->value);
   step->gradient = thaw_new(largest, sizeof *step->gradient);
   step->piece_start = thaw_new(slices + 1, sizeof *step->piece_start);
   step->coupled = joins_batch(session->graph);
   if (step->coupled) THAW_TRY(make_room_for_joint(step));
-  bool complete = step->features && step->label && step->dy && step->value && step->gradient && step->piece_start;
+  bool complete = step->features && step->label && step->label_row && step->dy && step->value && step->gradient &&
+                  step->piece_start;
   return complete ? make_extras(step) : THAW_ERR_MEMORY;
 }
 
@@ -102,6 +104,7 @@ void train_step_clear(train_step *step) {
   thaw_free(step->state);
   thaw_free(step->features);
   thaw_free(step->label);
+  thaw_free(step->label_row);
   thaw_free(step->dy);
   thaw_free(step->value);
   thaw_free(step->gradient);
@@ -176,14 +179,14 @@ static thaw_status fetch(train_step *step, int64_t index) {
 
 static void count_rows(train_step *step, const thaw_share *part, const float *y) {
   const thaw_session *s = step->session;
-  size_t width = (size_t)s->train.info->label_width, outputs = (size_t)s->outputs;
+  size_t outputs = (size_t)s->outputs;
   for (int32_t i = 0, slice = 0; i < part->samples; i++) {
     while (part->slice_start[slice + 1] <= i) slice++;
     if (!thaw_wide_add(&step->attempt[0], step->value[i]) && step->bad_slice < 0) step->bad_slice = part->slice[slice];
-    const float *label = s->train.labels + part->sample[i] * width;
+    thaw_label_row(s->train.labels, part->sample[i], step->label_row);
     for (int32_t m = 0; m < s->metrics; m++) {
-      double value =
-          thaw_metric_row(&s->metric[m], s->train.info->label_kind, label, y + (size_t)i * outputs, s->outputs);
+      double value = thaw_metric_row(&s->metric[m], s->train.info->label_kind, step->label_row, y + (size_t)i * outputs,
+                                     s->outputs);
       if (!thaw_wide_add(&step->attempt[1 + m], value) && step->bad_slice < 0) step->bad_slice = part->slice[slice];
     }
   }

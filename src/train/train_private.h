@@ -161,6 +161,7 @@ typedef struct train_step {
   int32_t tensors;
   train_tensor **state; /* [tensors] of live tensor t */
   float *features, *label, *dy, *gradient;
+  float *label_row; /* of one sample, as stored */
   double *value;
   int32_t *piece_start;             /* [slices of a piece + 1] */
   double *factor;                   /* of the learning rate, per live tensor; NULL: 1 */

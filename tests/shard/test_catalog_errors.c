@@ -99,7 +99,7 @@ static void a_swapped_shard_is_noticed(void **state) {
 static void labels_out_of_range_name_shard_and_row(void **state) {
   (void)state;
   const int32_t high[4] = {0, 2, 3, 1}, low[4] = {0, 2, 1, -1};
-  const float *labels = NULL;
+  const thaw_labels *labels = NULL;
   thaw_catalog *catalog = NULL;
   char digest[65];
   write_classes("high.h5", 0, 4, high, digest);
@@ -143,7 +143,7 @@ static void expect_foreign(const thaw_h5_layout *images, const thaw_h5_layout *l
   static uint8_t zeros[4096];
   thaw_h5 *file = NULL;
   thaw_catalog *catalog = NULL;
-  const float *read = NULL;
+  const thaw_labels *read = NULL;
   assert_thaw_ok(thaw_h5_create(in_folder("foreign.h5"), &file));
   assert_thaw_ok(thaw_h5_write(file, "/x", images, zeros));
   if (labels) assert_thaw_ok(thaw_h5_write(file, "/y", labels, zeros));

@@ -58,9 +58,9 @@ static void every_stretch_has_the_right_samples(void **state) {
       thaw_strings_clear(&groups);
     }
   assert_thaw_fails(thaw_catalog_pixels(catalog, 8, 3, pixels), THAW_ERR_INTERNAL, "8..11 of 10");
-  const float *labels = NULL, *again = NULL;
+  const thaw_labels *labels = NULL, *again = NULL;
   assert_thaw_ok(thaw_catalog_labels(catalog, &labels));
-  for (int i = 0; i < 10; i++) assert_true(labels[i] == (float)(i % 3));
+  for (int i = 0; i < 10; i++) assert_true(thaw_label(labels, (uint64_t)i, 0) == (float)(i % 3));
   assert_thaw_ok(thaw_catalog_labels(catalog, &again));
   assert_ptr_equal(labels, again);
   thaw_catalog_close(catalog);
@@ -85,9 +85,56 @@ static void more_shards_than_are_kept_open(void **state) {
     assert_thaw_ok(thaw_catalog_pixels(catalog, sample, 1, pixels));
     assert_int_equal(pixels[9], pixel_of(sample, 9));
   }
+  for (int parts = 1; parts < 70; parts += 23) { /* also more parts than shards: what the ranks of a job do */
+    const thaw_labels *labels = NULL;
+    size_t total = 0, bytes;
+    thaw_catalog_close(catalog);
+    assert_thaw_ok(thaw_catalog_open(in_folder("many.yaml"), &catalog));
+    for (int part = 0; part < parts; part++) {
+      assert_thaw_ok(thaw_catalog_read_part(catalog, part, parts, true));
+      thaw_catalog_labels_part(catalog, part, parts, &bytes);
+      total += bytes;
+    }
+    assert_thaw_ok(thaw_catalog_labels(catalog, &labels));
+    assert_int_equal(labels->bytes, 1);
+    assert_int_equal(total, 2 * SHARDS);
+    for (int i = 0; i < 2 * SHARDS; i++) assert_true(thaw_label(labels, (uint64_t)i, 0) == (float)(i % 3));
+  }
   thaw_catalog_close(catalog);
   thaw_strings_clear(&info.classes);
   for (int i = 0; i < SHARDS; i++) thaw_free(entry[i].file);
+}
+
+/* Class indices keep their values in every width of memory. */
+static void labels_are_as_narrow_as_their_classes(void **state) {
+  (void)state;
+  static const int32_t classes[] = {256, 257, 65536, 65537};
+  static const int32_t bytes[] = {1, 2, 2, 4};
+  for (int i = 0; i < 4; i++) {
+    thaw_dataset_info info = {.h = 1, .w = 1, .c = 1, .bits = 8, .value_max = 255, .label_width = 1};
+    thaw_shard_entry entry = {.file = (char *)"wide.h5", .count = 3};
+    const int32_t label[3] = {0, classes[i] - 1, classes[i] / 2};
+    char one[] = "one", two[] = "two", three[] = "three", *id[] = {one, two, three};
+    const uint8_t pixels[3] = {0};
+    const thaw_shard_rows rows = {3, pixels, label, id, NULL};
+    const thaw_labels *labels = NULL;
+    thaw_catalog *catalog = NULL;
+    for (int32_t c = 0; c < classes[i]; c++) {
+      char name[16];
+      snprintf(name, sizeof name, "c%d", (int)c);
+      assert_thaw_ok(thaw_strings_add(&info.classes, name));
+    }
+    thaw_dataset_info unnamed = info; /* 65,537 names do not fit into an attribute of the shard */
+    unnamed.classes = (thaw_strings){0};
+    assert_thaw_ok(thaw_shard_write(in_folder("wide.h5"), &unnamed, &rows, 0, entry.digest));
+    assert_thaw_ok(thaw_catalog_write(in_folder("wide.yaml"), &info, &entry, 1, NULL));
+    assert_thaw_ok(thaw_catalog_open(in_folder("wide.yaml"), &catalog));
+    assert_thaw_ok(thaw_catalog_labels(catalog, &labels));
+    assert_int_equal(labels->bytes, bytes[i]);
+    for (int k = 0; k < 3; k++) assert_true(thaw_label(labels, (uint64_t)k, 0) == (float)label[k]);
+    thaw_catalog_close(catalog);
+    thaw_strings_clear(&info.classes);
+  }
 }
 
 static void the_same_rows_give_the_same_bytes(void **state) {
@@ -138,14 +185,15 @@ static void write_kind(const char *name, thaw_label_kind kind, int32_t bits, con
 static void other_labels_and_16_bits(void **state) {
   (void)state;
   thaw_catalog *catalog = NULL;
-  const float *labels = NULL, target[4] = {0.5f, -1, 2, 1e-3f};
+  const thaw_labels *labels = NULL;
+  const float target[4] = {0.5f, -1, 2, 1e-3f};
   const uint8_t multi[4] = {0, 1, 255, 0};
   write_kind("multi.h5", THAW_LABEL_MULTI, 16, multi);
   assert_thaw_ok(thaw_catalog_open(in_folder("multi.h5"), &catalog));
   assert_int_equal(thaw_catalog_info(catalog)->label_width, 2);
   assert_true(thaw_catalog_info(catalog)->value_max == 4095);
   assert_thaw_ok(thaw_catalog_labels(catalog, &labels));
-  for (int i = 0; i < 4; i++) assert_true(labels[i] == multi[i]);
+  for (int i = 0; i < 4; i++) assert_true(thaw_label(labels, (uint64_t)i / 2, i % 2) == multi[i]);
   uint16_t pixels[18];
   assert_thaw_ok(thaw_catalog_pixels(catalog, 0, 2, pixels));
   assert_int_equal(pixels[17], 17000);
@@ -154,7 +202,7 @@ static void other_labels_and_16_bits(void **state) {
   write_kind("target.h5", THAW_LABEL_TARGET, 16, target);
   assert_thaw_ok(thaw_catalog_open(in_folder("target.h5"), &catalog));
   assert_thaw_ok(thaw_catalog_labels(catalog, &labels));
-  assert_memory_equal(labels, target, sizeof target);
+  assert_memory_equal(labels->value, target, sizeof target);
   assert_thaw_ok(thaw_catalog_verify(catalog, 0));
   thaw_catalog_close(catalog);
   write_kind("none.h5", THAW_LABEL_NONE, 16, NULL);
@@ -167,7 +215,7 @@ static void other_labels_and_16_bits(void **state) {
 static void expect_pcam(thaw_catalog *catalog, const char *second_class) {
   static const float expected[] = {0, 1, 1, 0, 1, 0};
   const thaw_dataset_info *info = thaw_catalog_info(catalog);
-  const float *labels = NULL;
+  const thaw_labels *labels = NULL;
   uint8_t pixels[3 * 60];
   thaw_strings ids;
   assert_int_equal(info->count, 6);
@@ -178,7 +226,7 @@ static void expect_pcam(thaw_catalog *catalog, const char *second_class) {
   assert_int_equal(info->classes.count, 2);
   assert_string_equal(info->classes.item[1], second_class);
   assert_thaw_ok(thaw_catalog_labels(catalog, &labels));
-  assert_memory_equal(labels, expected, sizeof expected);
+  for (int i = 0; i < 6; i++) assert_true(thaw_label(labels, (uint64_t)i, 0) == expected[i]);
   assert_thaw_ok(thaw_catalog_pixels(catalog, 2, 3, pixels));
   for (int i = 0; i < 180; i++) assert_int_equal(pixels[i], (120 + i) * 7 % 256);
   assert_thaw_ok(thaw_catalog_ids(catalog, 5, 1, &ids));
@@ -237,10 +285,11 @@ static void the_digest_covers_what_matters(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_catalogue_is_read_back),       cmocka_unit_test(every_stretch_has_the_right_samples),
-      cmocka_unit_test(more_shards_than_are_kept_open), cmocka_unit_test(the_same_rows_give_the_same_bytes),
-      cmocka_unit_test(a_single_shard_is_a_dataset),    cmocka_unit_test(other_labels_and_16_bits),
-      cmocka_unit_test(patch_camelyon_in_place),        cmocka_unit_test(the_digest_covers_what_matters),
+      cmocka_unit_test(a_catalogue_is_read_back),          cmocka_unit_test(every_stretch_has_the_right_samples),
+      cmocka_unit_test(more_shards_than_are_kept_open),    cmocka_unit_test(labels_are_as_narrow_as_their_classes),
+      cmocka_unit_test(the_same_rows_give_the_same_bytes), cmocka_unit_test(a_single_shard_is_a_dataset),
+      cmocka_unit_test(other_labels_and_16_bits),          cmocka_unit_test(patch_camelyon_in_place),
+      cmocka_unit_test(the_digest_covers_what_matters),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -74,6 +74,7 @@ typedef struct fixture {
   thaw_session session;
   thaw_dataset_info info;
   float x[SAMPLES * FEATURES], labels[SAMPLES * 4];
+  thaw_labels label;
   train_state state;
   train_step step;
 } fixture;
@@ -146,7 +147,8 @@ static thaw_status make(fixture *f, const trajectory *c) {
   f->info = (thaw_dataset_info){.count = SAMPLES, .label_kind = c->kind, .label_width = c->width};
   static const char *const names[] = {"a", "b", "c", "d"};
   for (int i = 0; i < 4; i++) THAW_TRY(thaw_strings_add(&f->info.classes, names[i]));
-  f->session.train = (thaw_session_data){.info = &f->info, .labels = f->labels};
+  f->label = (thaw_labels){f->labels, c->width, 4};
+  f->session.train = (thaw_session_data){.info = &f->info, .labels = &f->label};
   THAW_TRY(parameters(f, c, "start", false, NULL));
   const thaw_choice *optimizer = &f->job->training.phases[0].optimizer;
   THAW_TRY(train_state_add_live(&f->state, f->session.graph));
@@ -177,7 +179,7 @@ static thaw_status take_step(fixture *f, int64_t index, double *loss_out) {
   thaw_step_share_plan(&f->step.epoch, index, thaw_comm_rank(test_comm), thaw_comm_size(test_comm), share);
   for (int32_t i = 0; i < share->samples; i++)
     memcpy(f->step.features + (size_t)i * FEATURES, f->x + share->sample[i] * FEATURES, FEATURES * sizeof(float));
-  thaw_labels_gather(f->session.loss, &f->info, f->labels, share->sample, share->samples, f->session.outputs,
+  thaw_labels_gather(f->session.loss, &f->info, &f->label, share->sample, share->samples, f->session.outputs,
                      f->step.label);
   memset(f->state.sum, 0, sizeof f->state.sum);
   THAW_TRY(train_step_apply(&f->step, &f->state, &f->job->training.phases[0].optimizer, index, THAW_OK, flags));
