@@ -72,8 +72,8 @@ size_t thaw_conv_scratch_bytes(const thaw_conv *conv); /* per calling thread */
 void thaw_conv_pack(const thaw_conv *conv, const float *kernel, const float *bias, const float *scale,
                     const float *shift, void *packed);
 
-/* x [n][h][w][c] -> y [n][h'][w'][k]; residual like y before pooling, or NULL. x must not overlap y except where
- * x_stride/y_stride interleave disjoint channels of one buffer. */
+/* x [n][h][w][c] -> y [n][h'][w'][k]; residual [n][h''][w''][k] dense, as y before pooling, or NULL. x must not overlap
+ * y except where x_stride/y_stride interleave disjoint channels of one buffer. */
 void thaw_conv_run(const thaw_conv *conv, const void *packed, const float *x, int32_t n, const float *residual,
                    float *y, void *scratch);
 
@@ -117,10 +117,10 @@ void thaw_activate_backward(const thaw_isa *isa, thaw_activation activation, con
                             const float *dy, size_t rows, int32_t width, float *dx);
 
 /* ------------------------------------------------------------------ weight gradient of a live 3x3 convolution
- * For strides 1 and any padding, not depthwise, by the adjoint of F(4x4,3x3): a quarter of the textbook multiplications.
- * Of the descriptor only sizes and padding count; x [n][h][w][c] and dy [n][h'][w'][k] are dense; gradient [3][3][c][k] is
- * overwritten with that of all n images together, whose bits are a function of shapes and numbers alone. (Forward and
- * input gradient are thaw_conv_run, the latter with the kernel turned round.) */
+ * For strides 1 and any padding, not depthwise, by the adjoint of F(4x4,3x3): a quarter of the textbook
+ * multiplications. Of the descriptor only sizes and padding count; x [n][h][w][c] and dy [n][h'][w'][k] are dense;
+ * gradient [3][3][c][k] is overwritten with that of all n images together, whose bits are a function of shapes and
+ * numbers alone. (Forward and input gradient are thaw_conv_run, the latter with the kernel turned round.) */
 size_t thaw_conv_gradient_scratch_bytes(const thaw_isa *isa, const thaw_conv_desc *desc, int32_t n);
 void thaw_conv_gradient(const thaw_isa *isa, const thaw_conv_desc *desc, const float *x, const float *dy, int32_t n,
                         float *gradient, void *scratch);
