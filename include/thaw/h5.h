@@ -44,6 +44,9 @@ typedef struct thaw_h5 thaw_h5;
 /* Opens an existing file for reading. */
 thaw_status thaw_h5_open(const char *path, thaw_h5 **out) THAW_CHECKED;
 
+/* Opens a file that lies in memory (a member of an archive), of which a copy is kept; `path` is for messages. */
+thaw_status thaw_h5_open_image(const char *path, const void *data, size_t size, thaw_h5 **out) THAW_CHECKED;
+
 /* Starts a new file under a temporary name beside `path`; thaw_h5_commit makes it appear, whole, under `path`. */
 thaw_status thaw_h5_create(const char *path, thaw_h5 **out) THAW_CHECKED;
 

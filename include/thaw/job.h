@@ -11,7 +11,8 @@
 #include "thaw/schema.h"
 
 typedef struct thaw_backbone_config {
-  char *architecture;  /* "vgg16"; the zoo checks the name */
+  char *architecture;  /* "vgg16"; the zoo checks the name. NULL when `file` is given */
+  char *file;          /* a whole Keras model (.h5, .keras) instead: network and weights; NULL: none */
   char *weights;       /* Keras weight file; NULL: random initialisation (said so in the log) */
   int32_t input[3];    /* height, width, channels; 0,0,0: the architecture's default */
   char *cut;           /* last backbone layer used; NULL: the whole backbone */

@@ -12,6 +12,11 @@
  * over the loaded values in graph order. Layers of the file beyond the graph's cut are ignored; a top (dense layers)
  * too. */
 thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log, char digest_out[65]) THAW_CHECKED;
+/* The network of a whole Keras model: a full-model .h5 or a .keras archive, Functional or Sequential, nested or not,
+ * without its weights (thaw_weights_load reads them from the same file). input NULL: the model's own size. cut NULL: up
+ * to its only output. THAW_ERR_DATA naming layer and position for layers or options that are not supported. */
+thaw_status thaw_weights_read_model(const char *path, const thaw_shape *input, const char *cut, thaw_graph **out,
+                                    int32_t *last_out) THAW_CHECKED;
 /* Digest over the current frozen parameter values, as thaw_weights_load computes it. */
 thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char digest_out[65]) THAW_CHECKED;
 /* True for a file that thaw_weights_load and thaw_weights_describe can open. */

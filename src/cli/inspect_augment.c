@@ -22,10 +22,10 @@ typedef struct augment_sheet {
 /* The job's input without the architecture's preprocessing, so that values stay 0 .. 255. */
 static thaw_status describe_input(const thaw_job *job, thaw_input *out) {
   const thaw_backbone_config *b = &job->backbone;
-  const thaw_architecture *architecture = thaw_architecture_find(b->architecture);
-  if (!architecture)
+  const thaw_architecture *architecture = b->file ? NULL : thaw_architecture_find(b->architecture);
+  if (!architecture && !b->file)
     return thaw_fail(THAW_ERR_USAGE, "%s: backbone: unknown architecture '%s'", job->path, b->architecture);
-  int32_t size = architecture->default_size;
+  int32_t size = architecture ? architecture->default_size : 224;
   bool given = b->input[0] > 0;
   *out = (thaw_input){.h = given ? b->input[0] : size,
                       .w = given ? b->input[1] : size,

@@ -75,6 +75,9 @@ static thaw_status read_backbone(const reader *r) {
   }
   THAW_TRY(config_read_fields(&r->source, &config_backbone_schema, node, "backbone", also, backbone));
   THAW_TRY(read_input(r, thaw_yaml_get(node, "input")));
+  if (!backbone->architecture == !backbone->file)
+    return config_fail(&r->source, node->line, "backbone", "expected either an architecture or a model file");
+  THAW_TRY(resolve(r, &backbone->file));
   return resolve(r, &backbone->weights);
 }
 

@@ -6,7 +6,7 @@
 /* What cannot change results is not part of the digest: names and places of files (the content of data and weights has
  * digests of its own), limits of time, and how work is spread and saved. */
 static const char *const digest_top[] = {"name", "output", NULL};
-static const char *const digest_backbone[] = {"weights", NULL};
+static const char *const digest_backbone[] = {"weights", "file", NULL};
 static const char *const digest_data[] = {"train", "validation", "test", NULL};
 static const char *const digest_full[] = {"train",         "validation",     "test", "shuffle",
                                           "shuffle_chunk", "shuffle_window", NULL};
@@ -50,6 +50,7 @@ static void echo_backbone(const thaw_backbone_config *backbone, bool digest_only
   echo_block(&config_backbone_schema, backbone, digest_only ? digest_backbone : NULL, "  ", out);
   if (backbone->input[0])
     thaw_text_add(out, "  input: [%d, %d, %d]\n", backbone->input[0], backbone->input[1], backbone->input[2]);
+  if (digest_only && backbone->file) thaw_text_add(out, "  file: given\n");
   if (digest_only) thaw_text_add(out, "  weights: %s\n", backbone->weights ? "given" : "random");
 }
 

@@ -2,10 +2,10 @@
  */
 #include "import/import_private.h"
 #include "thaw/text.h"
+#include "thaw/zip.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <zip.h>
 
 static const size_t member_limit = (size_t)1 << 36;
 
@@ -110,46 +110,19 @@ thaw_status thaw_npy__parse(const char *name, import_block *block, import_array 
 }
 
 /* ------------------------------------------------------------------ .npz */
-static thaw_status read_member(const char *path, zip_t *zip, zip_int64_t member, const char *name, import_block *out) {
-  zip_stat_t info;
-  if (zip_stat_index(zip, (zip_uint64_t)member, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
-    return thaw_fail(THAW_ERR_DATA, "%s: %s: %s", path, name, zip_strerror(zip));
-  if (info.size == 0 || info.size > member_limit)
-    return thaw_fail(THAW_ERR_DATA, "%s: %s has %llu bytes", path, name, (unsigned long long)info.size);
-  unsigned char *data = thaw_new((size_t)info.size, 1);
-  if (!data) return THAW_ERR_MEMORY;
-  *out = (import_block){.data = data, .size = (size_t)info.size, .owned = data};
-  zip_file_t *file = zip_fopen_index(zip, (zip_uint64_t)member, 0);
-  if (!file) return thaw_fail(THAW_ERR_DATA, "%s: %s: %s", path, name, zip_strerror(zip));
-  size_t got = 0;
-  while (got < out->size) {
-    const zip_int64_t part = zip_fread(file, data + got, out->size - got);
-    if (part <= 0) break;
-    got += (size_t)part;
-  }
-  /* The read that finds the end checks the CRC. */
-  unsigned char beyond;
-  const bool whole = got == out->size && zip_fread(file, &beyond, 1) == 0;
-  zip_fclose(file);
-  if (!whole) return thaw_fail(THAW_ERR_DATA, "%s: %s is damaged (%zu of %zu bytes)", path, name, got, out->size);
-  return THAW_OK;
-}
-
-static zip_int64_t find_member(zip_t *zip, const char *wanted, const char *const *usual, char *name, size_t size) {
+static bool find_member(const thaw_zip *zip, const char *wanted, const char *const *usual, char *name, size_t size) {
   const char *const given[] = {wanted, NULL};
   for (const char *const *at = wanted ? given : usual; *at; at++) {
     snprintf(name, size, "%s.npy", *at);
-    const zip_int64_t member = zip_name_locate(zip, name, 0);
-    if (member >= 0) return member;
+    if (thaw_zip_has(zip, name)) return true;
   }
-  return -1;
+  return false;
 }
 
-static thaw_status missing_member(const char *path, zip_t *zip, const char *wanted, const char *usual) {
+static thaw_status missing_member(const char *path, const thaw_zip *zip, const char *wanted, const char *usual) {
   thaw_text list = {0};
-  const zip_int64_t count = zip_get_num_entries(zip, 0);
-  for (zip_int64_t i = 0; i < count && i < 20; i++)
-    thaw_text_add(&list, "%s%s", i ? ", " : "", zip_get_name(zip, (zip_uint64_t)i, 0));
+  for (int64_t i = 0; i < thaw_zip_count(zip) && i < 20; i++)
+    thaw_text_add(&list, "%s%s", i ? ", " : "", thaw_zip_name(zip, i));
   thaw_status status = thaw_fail(THAW_ERR_DATA, "%s: no array '%s'; it holds: %s", path, wanted ? wanted : usual,
                                  list.data ? list.data : "nothing");
   thaw_text_clear(&list);
@@ -157,23 +130,16 @@ static thaw_status missing_member(const char *path, zip_t *zip, const char *want
 }
 
 thaw_status thaw_npz__read(const char *path, const char *wanted, const char *const *usual, import_array *out) {
-  char name[256];
-  int code = 0;
-  import_block block = {0};
+  char name[256], *data = NULL;
+  size_t size = 0;
+  thaw_zip *zip;
   *out = (import_array){0};
-  zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
-  if (!zip) {
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
-    thaw_status status = thaw_fail(THAW_ERR_DATA, "%s: %s", path, zip_error_strerror(&error));
-    zip_error_fini(&error);
-    return status;
-  }
-  const zip_int64_t member = find_member(zip, wanted, usual, name, sizeof name);
-  thaw_status status =
-      member < 0 ? missing_member(path, zip, wanted, usual[0]) : read_member(path, zip, member, name, &block);
-  zip_discard(zip);
-  if (status == THAW_OK) return thaw_npy__parse(path, &block, out);
-  thaw_import__release(&block);
-  return status;
+  THAW_TRY(thaw_zip_open(path, &zip));
+  thaw_status status = find_member(zip, wanted, usual, name, sizeof name)
+                           ? thaw_zip_read(zip, name, member_limit, &data, &size)
+                           : missing_member(path, zip, wanted, usual[0]);
+  thaw_zip_close(zip);
+  if (status != THAW_OK) return status;
+  import_block block = {.data = (unsigned char *)data, .size = size, .owned = (unsigned char *)data};
+  return thaw_npy__parse(path, &block, out);
 }

@@ -18,10 +18,6 @@ static thaw_status check_shape(const thaw_input *input, const thaw_dataset_info 
 }
 
 thaw_status thaw_input_check(const thaw_input *input, const thaw_dataset_info *data, const char *path) {
-  bool means = input->preprocessing == THAW_PREPROCESS_CAFFE || input->preprocessing == THAW_PREPROCESS_TORCH;
-  if (means && input->c != 3)
-    return thaw_fail(THAW_ERR_USAGE, "preprocessing '%s' is for 3 channels, the network's input has %d",
-                     thaw_preprocessing_names[input->preprocessing], input->c);
   if (data->bits != 8 && data->bits != 16)
     return thaw_fail(THAW_ERR_DATA, "%s: images have %d bits per channel, expected 8 or 16", path, data->bits);
   double most = data->bits == 8 ? 255 : 65535;
@@ -89,6 +85,14 @@ static void to_rgb(float *x, size_t pixels) {
   for (size_t i = pixels; i-- > 0;) x[3 * i] = x[3 * i + 1] = x[3 * i + 2] = x[i];
 }
 
+/* Where channels are no colours, the mean of the three colours' constants stands for each. */
+static void preprocess_channels(thaw_preprocessing mode, float *x, size_t count) {
+  if (mode == THAW_PREPROCESS_TORCH)
+    for (size_t i = 0; i < count; i++) x[i] = (x[i] / 255.0f - 0.449f) / 0.226f;
+  if (mode == THAW_PREPROCESS_CAFFE)
+    for (size_t i = 0; i < count; i++) x[i] -= 114.799f;
+}
+
 /* keras.applications.imagenet_utils.preprocess_input, operation by operation in float32. */
 static void preprocess(thaw_preprocessing mode, float *x, size_t pixels, int32_t c) {
   static const float bgr_mean[3] = {103.939f, 116.779f, 123.68f};
@@ -96,6 +100,10 @@ static void preprocess(thaw_preprocessing mode, float *x, size_t pixels, int32_t
   size_t count = pixels * (size_t)c;
   if (mode == THAW_PREPROCESS_TF)
     for (size_t i = 0; i < count; i++) x[i] = x[i] / 127.5f - 1;
+  if (c != 3) {
+    preprocess_channels(mode, x, count);
+    return;
+  }
   if (mode == THAW_PREPROCESS_TORCH)
     for (size_t i = 0; i < pixels; i++)
       for (size_t k = 0; k < 3; k++) x[3 * i + k] = (x[3 * i + k] / 255.0f - mean[k]) / deviation[k];

@@ -186,7 +186,8 @@ static void describe_environment(const thaw_session *session, const char *hosts,
   add_member(json, "instruction_set", thaw_isa_name(session->isa));
   add_member(json, "hosts", hosts);
   add_member(json, "architecture", session->architecture->name);
-  add_member(json, "weights", session->job->backbone.weights);
+  add_member(json, "weights",
+             session->job->backbone.weights ? session->job->backbone.weights : session->job->backbone.file);
   add_member(json, "weights_sha256", session->weights_digest);
   add_member(json, "train", session->job->data.train);
   add_member(json, "train_sha256", session->train.info->digest);

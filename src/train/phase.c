@@ -81,20 +81,35 @@ static thaw_status name_cut(const thaw_session *s, thaw_text *out) {
   return out->failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 
+/* A network from a file is not known by its name: what its layers are and read counts, too. */
+static thaw_status add_options(thaw_digest *digest, const thaw_graph *graph, int32_t index) {
+  const thaw_node *node = thaw_graph_view(graph, index);
+  thaw_text json = {0};
+  thaw_text_add(&json, "%s", node->layer.ops->schema->name);
+  for (int32_t i = 0; i < node->layer.inputs; i++) thaw_text_add(&json, " %d", node->input[i]);
+  if (node->layer.ops->keras_config) node->layer.ops->keras_config(&node->layer, &json);
+  thaw_status status = json.failed ? THAW_ERR_MEMORY : THAW_OK;
+  if (status == THAW_OK) thaw_digest_add_text(digest, json.data);
+  thaw_text_clear(&json);
+  return status;
+}
+
 /* The features depend on the constant part's parameters only, as they are now. */
 static thaw_status digest_constant_part(const thaw_session *s, char out[THAW_DIGEST_TEXT]) {
   thaw_digest *digest;
   THAW_TRY(thaw_digest_create(&digest));
   thaw_digest_add_text(digest, s->architecture->name);
-  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) {
+  thaw_status status = THAW_OK;
+  for (int32_t n = 0; n < thaw_graph_count(s->graph) && status == THAW_OK; n++) {
     if (!s->cut.constant[n]) continue;
     const thaw_layer *layer = &thaw_graph_view(s->graph, n)->layer;
     thaw_digest_add_text(digest, layer->name);
+    if (s->job->backbone.file) status = add_options(digest, s->graph, n);
     for (int32_t p = 0; p < layer->params; p++)
       thaw_digest_add(digest, layer->param[p].value, thaw_param_count(&layer->param[p]) * sizeof(float));
   }
   thaw_digest_finish(digest, out);
-  return THAW_OK;
+  return status;
 }
 
 static bool cut_is_input(const thaw_session *s) {

@@ -30,13 +30,31 @@ static thaw_status add_head(thaw_session *s, int32_t last) {
   return THAW_OK;
 }
 
+/* What stands for an architecture when the network comes from a model file. */
+static const thaw_architecture model_file = {
+    .name = "model file", .title = "model file", .preprocessing = THAW_PREPROCESS_RAW, .default_size = 224};
+
+static thaw_status build_from_file(thaw_session *s) {
+  const thaw_backbone_config *b = &s->job->backbone;
+  thaw_shape input = {3, b->input[0], b->input[1], b->input[2]};
+  int32_t last;
+  s->architecture = &model_file;
+  thaw_status status = thaw_weights_read_model(b->file, b->input[0] > 0 ? &input : NULL, b->cut, &s->graph, &last);
+  if (status == THAW_OK && thaw_graph_view(s->graph, 0)->layer.output.rank != 3)
+    status = thaw_fail(THAW_ERR_DATA, "%s: the model does not take images", b->file);
+  if (status != THAW_OK) return thaw_fail_in(status, "%s: backbone: ", s->job->path);
+  THAW_TRY(add_head(s, last));
+  return thaw_graph_bind(s->graph);
+}
+
 /* [local] */
 static thaw_status build_network(thaw_session *s) {
   const thaw_job *job = s->job;
   const thaw_backbone_config *b = &job->backbone;
+  bool given = b->input[0] > 0;
+  if (b->file) return build_from_file(s);
   s->architecture = thaw_architecture_find(b->architecture);
   int32_t size = s->architecture ? s->architecture->default_size : 224;
-  bool given = b->input[0] > 0;
   thaw_shape input = {3, given ? b->input[0] : size, given ? b->input[1] : size, given ? b->input[2] : 3};
   int32_t last;
   thaw_status status = thaw_zoo_build(b->architecture, input, b->cut, &s->graph, &last);
@@ -46,7 +64,8 @@ static thaw_status build_network(thaw_session *s) {
 }
 
 static thaw_status read_weights(thaw_session *s, thaw_log *log) {
-  const char *path = s->job->backbone.weights;
+  const thaw_backbone_config *b = &s->job->backbone;
+  const char *path = b->weights ? b->weights : b->file;
   thaw_graph_initialize(s->graph, (uint64_t)s->job->seed, path != NULL);
   if (path) return thaw_weights_load(s->graph, path, log, s->weights_digest);
   thaw_warn(log, "backbone.weights is not given: the backbone starts from random numbers and stays untrained");

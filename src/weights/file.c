@@ -3,9 +3,11 @@
  *     legacy weights   /  layer_names; /<layer>  weight_names; /<layer>/<weight name>
  *     legacy model     /  model_config; /model_weights holds the above
  *     Keras 3 weights  /layers/<class>_<n>/vars/<i>
+ *     .keras           a zip archive; its member model.weights.h5 is the line above
  *
  * Names are taken as they are written: writers of all generations differ in them. */
 #include "thaw/memory.h"
+#include "thaw/zip.h"
 #include "weights/weights_private.h"
 
 #include <stdio.h>
@@ -146,9 +148,28 @@ static thaw_status read_directory(thaw_weight_file *file) {
   return file->layout ? THAW_OK : THAW_ERR_MEMORY;
 }
 
+/* The weights of a .keras archive. */
+static thaw_status open_member(const char *path, thaw_h5 **out) {
+  static const uint64_t most = (uint64_t)1 << 34;
+  thaw_zip *zip;
+  char *data;
+  size_t size;
+  THAW_TRY(thaw_zip_open(path, &zip));
+  thaw_status status = thaw_zip_read(zip, "model.weights.h5", most, &data, &size);
+  thaw_zip_close(zip);
+  THAW_TRY(status);
+  status = thaw_h5_open_image(path, data, size, out);
+  thaw_free(data);
+  return status;
+}
+
+thaw_status thaw_weight_open_h5(const char *path, thaw_h5 **out) {
+  return thaw_zip_recognize(path) ? open_member(path, out) : thaw_h5_open(path, out);
+}
+
 thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) {
   *out = (thaw_weight_file){.path = path};
-  THAW_TRY(thaw_h5_open(path, &out->h5));
+  THAW_TRY(thaw_weight_open_h5(path, &out->h5));
   thaw_status status = read_directory(out);
   if (status != THAW_OK) thaw_weight_file_close(out);
   return status;
@@ -172,7 +193,7 @@ void thaw_weight_file_close(thaw_weight_file *file) {
 
 bool thaw_weights_recognize(const char *path) {
   thaw_h5 *h5;
-  if (thaw_h5_open(path, &h5) != THAW_OK) return false;
+  if (thaw_weight_open_h5(path, &h5) != THAW_OK) return false;
   bool known = has_layer_names(h5, "/") || has_layer_names(h5, "/model_weights") || thaw_weight_file_is_object_tree(h5);
   thaw_h5_close(h5);
   return known;

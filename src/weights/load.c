@@ -22,6 +22,19 @@ static thaw_status check_values(const thaw_weight_file *file, const char *layer,
   return THAW_OK;
 }
 
+/* The first layer's weights of an RGB network for another number of channels. */
+static thaw_status read_colours(const thaw_weight_file *file, const char *layer, const thaw_weight *weight,
+                                const thaw_param *param) {
+  size_t count = (size_t)weight->info.count;
+  float *value = thaw_new(count, sizeof *value);
+  if (!value) return THAW_ERR_MEMORY;
+  thaw_status status = thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, (int64_t)count, value);
+  if (status == THAW_OK) status = check_values(file, layer, weight, value, count);
+  if (status == THAW_OK) thaw_weight_convert_colours(value, param);
+  thaw_free(value);
+  return status;
+}
+
 static thaw_status read_param(const thaw_weight_file *file, const char *layer, const thaw_weight *weight,
                               thaw_param *param) {
   size_t count = thaw_param_count(param);
@@ -29,6 +42,7 @@ static thaw_status read_param(const thaw_weight_file *file, const char *layer, c
     return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s holds %s, expected float32, float16 or float64", file->path,
                      layer, weight->dataset, thaw_h5_type_name(weight->info.type));
   if (!param->value) return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no memory for its weights", layer);
+  if (!thaw_weight_shape_matches(weight, param)) return read_colours(file, layer, weight, param);
   THAW_TRY(thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, (int64_t)count, param->value));
   return check_values(file, layer, weight, param->value, count);
 }
@@ -46,9 +60,16 @@ static thaw_status read_layer(const thaw_weight_file *file, thaw_layer *layer, c
 }
 
 /* What the file has beyond the network: a cut-off end, a classification top. */
-static void tell_rest(const thaw_weight_file *file, const thaw_weight_map *map, thaw_log *log) {
+static bool is_used(const thaw_weight_map *map, int32_t nodes, const thaw_weight_layer *layer) {
+  for (int32_t i = 0; i < nodes; i++)
+    if (map->layer[i] == layer) return true;
+  return false;
+}
+
+static void tell_rest(const thaw_weight_file *file, const thaw_weight_map *map, int32_t nodes, thaw_log *log) {
   int32_t dense = 0;
-  for (size_t i = 0; i < file->count; i++) dense += thaw_weight_layer_is_dense(&file->layer[i]);
+  for (size_t i = 0; i < file->count; i++)
+    dense += thaw_weight_layer_is_dense(&file->layer[i]) && !is_used(map, nodes, &file->layer[i]);
   int32_t rest = (int32_t)file->count - map->layers - dense;
   if (dense)
     thaw_info(log, "%s: its classification top (%d dense layer%s) is left aside", file->path, dense,
@@ -61,7 +82,7 @@ static thaw_status read_all(thaw_graph *graph, const thaw_weight_file *file, con
   thaw_verbose(log, "%s: %s, %zu layers with weights, matched %s", file->path, file->layout, file->count, map->how);
   for (int32_t i = 0; i < thaw_graph_count(graph); i++)
     if (map->layer[i]) THAW_TRY(read_layer(file, &thaw_graph_node(graph, i)->layer, map->layer[i], log));
-  tell_rest(file, map, log);
+  tell_rest(file, map, thaw_graph_count(graph), log);
   if (map->old_resnet) {
     thaw_weight_use_old_epsilon(graph);
     thaw_info(log, "%s: ResNet50 of the first generation: names are translated, batch-norm epsilon is 1e-3",

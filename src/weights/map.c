@@ -67,7 +67,9 @@ const thaw_weight *thaw_weight_for_param(const thaw_weight_layer *layer, const t
   return thaw_weight_find(layer, thaw_weight_role_of(param->name));
 }
 
-static thaw_status check_layer(const thaw_weight_file *file, const thaw_layer *layer, const thaw_weight_layer *from) {
+static thaw_status check_layer(const thaw_weight_file *file, const thaw_graph *graph, int32_t node,
+                               const thaw_weight_layer *from) {
+  const thaw_layer *layer = &thaw_graph_view(graph, node)->layer;
   char expected[96], found[96];
   bool renamed = strcmp(layer->name, from->name) != 0;
   for (int32_t p = 0; p < layer->params; p++) {
@@ -75,6 +77,7 @@ static thaw_status check_layer(const thaw_weight_file *file, const thaw_layer *l
     const thaw_weight *weight = thaw_weight_for_param(from, param);
     const char *shape = weight ? thaw_weight_shape_text(&weight->info, found) : "nothing";
     if (weight && thaw_weight_shape_matches(weight, param)) continue;
+    if (weight && thaw_weight_reads_image(graph, node) && thaw_weight_fits_colours(weight, param)) continue;
     return thaw_fail(THAW_ERR_DATA, "%s: layer '%s'%s%s%s: %s: expected shape %s, found %s", file->path, layer->name,
                      renamed ? " from the file's '" : "", renamed ? from->name : "", renamed ? "'" : "", param->name,
                      thaw_param_shape_text(param, expected), shape);
@@ -191,9 +194,18 @@ static thaw_status map_by_order(const thaw_graph *graph, const thaw_weight_file 
   return THAW_OK;
 }
 
+static bool has_all_names(const thaw_graph *graph, const thaw_weight_file *file) {
+  for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
+    const thaw_node *node = thaw_graph_view(graph, i);
+    if (is_wanted(node, false) && !thaw_weight_file_find(file, node->layer.name)) return false;
+  }
+  return true;
+}
+
 static thaw_status choose_map(const thaw_graph *graph, const thaw_weight_file *file, bool head_too,
                               thaw_weight_map *map) {
-  if (!head_too && file_is_numbered(file)) return map_by_number(graph, file, map);
+  if (!head_too && file_is_numbered(file) && !(file->named && has_all_names(graph, file)))
+    return map_by_number(graph, file, map);
   const char *missing = map_by_name(graph, file, head_too, map);
   if (!missing) return THAW_OK;
   if (map->layers > 0 || head_too) return fail_missing(file, graph, map, missing);
@@ -202,7 +214,7 @@ static thaw_status choose_map(const thaw_graph *graph, const thaw_weight_file *f
 
 static thaw_status check_map(const thaw_graph *graph, const thaw_weight_file *file, const thaw_weight_map *map) {
   for (int32_t i = 0; i < thaw_graph_count(graph); i++)
-    if (map->layer[i]) THAW_TRY(check_layer(file, &thaw_graph_view(graph, i)->layer, map->layer[i]));
+    if (map->layer[i]) THAW_TRY(check_layer(file, graph, i, map->layer[i]));
   return THAW_OK;
 }
 

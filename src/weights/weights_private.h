@@ -45,6 +45,8 @@ typedef struct thaw_weight_file {
 
 /* Reads the directory, not the values. On failure nothing stays open. */
 thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) THAW_CHECKED;
+/* Opens an HDF5 file, or the one inside a .keras archive. */
+thaw_status thaw_weight_open_h5(const char *path, thaw_h5 **out) THAW_CHECKED;
 void thaw_weight_file_close(thaw_weight_file *file);
 /* The layer called `name`, added when absent; NULL when memory is gone. */
 thaw_weight_layer *thaw_weight_file_layer(thaw_weight_file *file, const char *name);
@@ -80,6 +82,12 @@ void thaw_weight_map_clear(thaw_weight_map *map);
 /* The weight of `layer` that belongs to `param`, or NULL. */
 const thaw_weight *thaw_weight_for_param(const thaw_weight_layer *layer, const thaw_param *param);
 bool thaw_weight_shape_matches(const thaw_weight *weight, const thaw_param *param);
+
+/* Whether node `index` is a convolution or normalization that reads the image itself. */
+bool thaw_weight_reads_image(const thaw_graph *graph, int32_t index);
+/* Whether the weight is `param` but for 3 image channels instead of another number; then its values become param's. */
+bool thaw_weight_fits_colours(const thaw_weight *weight, const thaw_param *param);
+void thaw_weight_convert_colours(const float *from, const thaw_param *param);
 
 /* The name that the first generation of ResNet50 files gives a layer, or NULL: "res2a_branch2a" of
  * "conv2_block1_1_conv". */

@@ -160,7 +160,7 @@ static void test_unknown_keys(void **state) {
   refuses("rotation: 10", "rotation_range: 10",
           "jobs/job.yaml:14: data.augment: unknown key 'rotation_range' (did you mean 'rotation'?)");
   refuses("weights:", "wurst:",
-          "jobs/job.yaml:5: backbone: unknown key 'wurst' (known: input, architecture, weights, "
+          "jobs/job.yaml:5: backbone: unknown key 'wurst' (known: input, architecture, file, weights, "
           "cut, preprocessing)");
   refuses("unfreeze:", "unfreze:",
           "jobs/job.yaml:21: training.phases[1]: unknown key 'unfreze' (did you mean 'unfreeze'?)");

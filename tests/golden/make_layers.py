@@ -135,5 +135,29 @@ def make(name, seed, *parts):
     golden.close()
 
 
+def layers_of_backbones(golden, rng):
+    x = rng.normal(size=(3, 5, 4, 6))
+    record(golden, "multiply", L.Multiply(), [x, rng.normal(size=x.shape)], rng)
+    record(golden, "multiply_by_pixel", L.Multiply(), [x, rng.normal(size=(3, 1, 1, 6))], rng)
+    record(golden, "multiply_pixel_by", L.Multiply(), [rng.normal(size=(3, 1, 1, 6)), x], rng)
+    record(golden, "reshape", L.Reshape((10, 2, 6)), x, rng, h=10, w=2, c=6)
+    record(golden, "rescaling", L.Rescaling(1 / 127.5, -1), x * 99, rng, scale=1 / 127.5, offset=-1.0)
+    record(golden, "global_average_pooling_keepdims", L.GlobalAveragePooling2D(keepdims=True), x, rng, keepdims=True)
+    mean, variance = rng.normal(size=6).astype(np.float32), (rng.normal(size=6) ** 2 + 0.1).astype(np.float32)
+    layer = L.Normalization(mean=mean, variance=variance)
+    record(golden, "normalization", layer, x, rng)
+    group = golden.file["normalization"]
+    put(group, "mean", mean)
+    put(group, "variance", variance)
+    put(group, "count", np.float32(0))
+    for name, kernel, stride, padding, options in (
+            ("3x3_same", 3, 1, "same", {}), ("3x3_same_stride2", 3, 2, "same", {"use_bias": False}),
+            ("5x5_valid_relu", 5, 1, "valid", {"activation": "relu"}), ("3x3_swish", 3, 1, "same", {"activation": "swish"})):
+        layer = L.SeparableConv2D(7, kernel, strides=stride, padding=padding, **options)
+        record(golden, f"separable_conv2d_{name}", layer, rng.normal(size=(2, 7, 6, 5)), rng, stride_h=stride,
+               stride_w=stride, padding=padding, activation=options.get("activation", "linear"))
+
+
 make("layers.h5", 21, dense_and_activations, batch_normalization, pooling_and_the_rest)
 make("convolutions.h5", 22, convolutions)
+make("backbone_layers.h5", 23, layers_of_backbones)

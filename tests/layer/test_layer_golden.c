@@ -93,6 +93,27 @@ static void *make_config(const golden_case *c, const thaw_layer_ops *ops) {
                              .padding = choice_of(c, "padding", padding_names),
                              .activation = choice_of(c, "activation", thaw_activation_names),
                              .use_bias = has(c, "bias")};
+  } else if (ops == &thaw_layer_separable_conv2d) {
+    char path[256];
+    thaw_h5_info info;
+    int32_t n;
+    assert_thaw_ok(thaw_h5_describe(c->file, object(c, "depthwise_kernel", path), &info));
+    *(thaw_conv2d_config *)config =
+        (thaw_conv2d_config){.filters = shape_of(c, "y", &n).c,
+                             .kernel_h = (int32_t)info.dim[0],
+                             .kernel_w = (int32_t)info.dim[1],
+                             .stride_h = int_of(c, "stride_h", 1),
+                             .stride_w = int_of(c, "stride_w", 1),
+                             .padding = choice_of(c, "padding", padding_names),
+                             .activation = choice_of(c, "activation", thaw_activation_names),
+                             .use_bias = has(c, "bias")};
+  } else if (ops == &thaw_layer_reshape) {
+    ((thaw_reshape_config *)config)->target = (thaw_shape){3, int_of(c, "h", 0), int_of(c, "w", 0), int_of(c, "c", 0)};
+  } else if (ops == &thaw_layer_rescaling) {
+    *(thaw_rescaling_config *)config = (thaw_rescaling_config){
+        .scale = {double_of(c, "scale", 1)}, .offset = {double_of(c, "offset", 0)}, .scales = 1, .offsets = 1};
+  } else if (ops == &thaw_layer_global_average_pooling) {
+    ((thaw_global_pool_config *)config)->keepdims = int_of(c, "keepdims", 0) != 0;
   } else if (ops == &thaw_layer_max_pooling || ops == &thaw_layer_average_pooling) {
     *(thaw_pool2d_config *)config = (thaw_pool2d_config){.pool_h = int_of(c, "pool_h", 2),
                                                          .pool_w = int_of(c, "pool_w", 2),
@@ -120,6 +141,12 @@ static void *make_config(const golden_case *c, const thaw_layer_ops *ops) {
   return config;
 }
 
+/* Keras calls the kernel of DepthwiseConv2D plainly "kernel". */
+static const char *file_name_of(const golden_case *c, const char *param) {
+  bool plain = c->layer.ops == &thaw_layer_depthwise_conv2d && strcmp(param, "depthwise_kernel") == 0;
+  return plain ? "kernel" : param;
+}
+
 static void load(golden_case *c) {
   char path[256], *class_name;
   snprintf(path, sizeof path, "/%s", c->group);
@@ -139,7 +166,7 @@ static void load(golden_case *c) {
   for (int32_t p = 0; p < c->layer.params; p++) {
     const char *name = c->layer.param[p].name;
     int64_t count;
-    c->layer.param[p].value = read_floats(c, strcmp(name, "depthwise_kernel") == 0 ? "kernel" : name, &count);
+    c->layer.param[p].value = read_floats(c, file_name_of(c, name), &count);
     assert_int_equal(count, thaw_param_count(&c->layer.param[p]));
   }
   c->dy = read_floats(c, "dy", NULL);
@@ -186,7 +213,7 @@ static void check_backward(golden_case *c, thaw_layer_io *io) {
   for (int32_t p = 0; p < c->layer.params; p++) {
     char name[64];
     const char *param = c->layer.param[p].name;
-    snprintf(name, sizeof name, "d_%s", strcmp(param, "depthwise_kernel") == 0 ? "kernel" : param);
+    snprintf(name, sizeof name, "d_%s", file_name_of(c, param));
     if (gradient[p]) compare(c, name, gradient[p]);
   }
 }
@@ -252,10 +279,16 @@ static void test_convolutions(void **state) {
   check_file(THAW_TEST_DATA "/../golden/convolutions.h5", 10);
 }
 
+static void test_layers_of_backbones(void **state) {
+  (void)state;
+  check_file(THAW_TEST_DATA "/../golden/backbone_layers.h5", 11);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_layers),
       cmocka_unit_test(test_convolutions),
+      cmocka_unit_test(test_layers_of_backbones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

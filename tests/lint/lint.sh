@@ -8,7 +8,7 @@ folders=(base comm h5 image config kernel layer graph zoo weights shard import l
 # folder_of HEADER: the folder that owns thaw/HEADER.h.
 folder_of() {
   case $1 in
-  status | memory | rng | file | text | digest | log) echo base ;;
+  status | memory | rng | file | text | digest | zip | log) echo base ;;
   job | schema) echo config ;;
   *) echo "$1" ;;
   esac
@@ -48,7 +48,7 @@ rule_order() {
 rule_libraries() {
   local entry header owner
   for entry in mpi.h=comm hdf5.h=h5 H5public.h=h5 png.h=image jpeglib.h=image yaml.h=config cblas.h=kernel jansson.h=weights \
-    zip.h=import zlib.h=import; do
+    zip.h=base zlib.h=import; do
     header=${entry%%=*} owner=${entry##*=}
     grep -rnE "#include <$header>" src include | grep -v "^src/$owner/" | sed "s|\$|  (only src/$owner may)|" || true
   done

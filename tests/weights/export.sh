@@ -59,6 +59,17 @@ fails 3 'nothing is not a run folder' export nothing
 run 1 export run --overwrite
 expect_done export --overwrite
 
+# The exported model as the backbone of another run: the whole of its network up to a cut, with its weights.
+write_job from-file ''
+sed -i 's/^backbone: .*/backbone: {file: run\/model.h5, cut: block3_pool}/' from-file.yaml
+run 1 train from-file.yaml
+expect_done train from-file.yaml
+grep -q 'model file' from-file/summary.txt || complain "the summary does not say where the network is from"
+sed -i 's/cut: block3_pool/cut: block9_pool/' from-file.yaml
+fails 2 "has no layer 'block9_pool'" train from-file.yaml --overwrite
+grep -v '^backbone' from-file.yaml >neither.yaml && echo 'backbone: {cut: block3_pool}' >>neither.yaml
+fails 2 'expected either an architecture or a model file' train neither.yaml
+
 if [ -n "${THAW_KERAS_PYTHON:-}" ]; then
   unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
   "$THAW_KERAS_PYTHON" "$source_folder/tests/weights/keras_predict.py" run/model.h5 run/predictions.h5 validation/*.h5 ||

@@ -1,0 +1,279 @@
+/* A Keras model file into a network, by its model_config: Functional and Sequential models, and such models as layers
+ * of others, whose layers then become layers of the whole.
+ *
+ *     Functional: {"layers": [{"class_name", "name", "config", "inbound_nodes"}], "input_layers", "output_layers"}
+ *     Sequential: {"layers": [{"class_name", "config"}]}, in order
+ *
+ * inbound_nodes are [[["name", 0, 0, {}], ...]] in Keras 2 and [{"args": [... "keras_history": ["name", 0, 0] ...]}] in
+ * Keras 3. */
+#include "thaw/zip.h"
+#include "weights/layer_config.h"
+#include "weights/weights_private.h"
+
+#include "thaw/memory.h"
+
+#include <string.h>
+
+enum { DEEPEST = 8 }; /* models inside models, and lists inside lists */
+
+typedef struct model_reader {
+  const char *path;
+  thaw_graph *graph;
+  const thaw_shape *wanted; /* the input's shape; NULL: the model's own */
+  bool any_output;          /* a cut follows, so that several outputs do not matter */
+} model_reader;
+
+/* A model being read: what its input is, and the node of each of its layers. */
+typedef struct scope {
+  int32_t input, depth;
+  json_t *node; /* name -> node */
+} scope;
+
+static thaw_status read_model(model_reader *r, const json_t *model, int32_t input, int32_t depth, int32_t *last);
+
+static const char *text_of(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+static const char *name_of(const json_t *layer) {
+  const char *name = text_of(layer, "name");
+  return name[0] ? name : text_of(json_object_get(layer, "config"), "name");
+}
+
+static bool is_model(const char *class_name) {
+  return strcmp(class_name, "Functional") == 0 || strcmp(class_name, "Sequential") == 0 ||
+         strcmp(class_name, "Model") == 0;
+}
+
+static thaw_status refuse(const model_reader *r, int32_t position, const json_t *layer, const char *why) {
+  return thaw_fail(THAW_ERR_DATA, "%s: layer %d '%s' (%s): %s", r->path, position, name_of(layer),
+                   text_of(layer, "class_name"), why);
+}
+
+/* ------------------------------------------------------------------ shapes */
+
+/* [null, h, w, c] or [null, c]; null sizes become 0. */
+static bool read_shape(const json_t *list, thaw_shape *out) {
+  size_t rank = json_array_size(list);
+  int32_t dim[4] = {0};
+  if (rank != 2 && rank != 4) return false;
+  for (size_t i = 1; i < rank; i++) {
+    json_int_t value = json_integer_value(json_array_get(list, i));
+    if (value < 0 || value > 1 << 20) return false;
+    dim[i] = (int32_t)value;
+  }
+  *out = rank == 4 ? (thaw_shape){.rank = 3, .h = dim[1], .w = dim[2], .c = dim[3]}
+                   : (thaw_shape){.rank = 1, .h = 1, .w = 1, .c = dim[1]};
+  return true;
+}
+
+static const json_t *shape_in(const json_t *config) {
+  static const char *const keys[] = {"batch_shape", "batch_input_shape", "build_input_shape"};
+  for (size_t i = 0; i < 3; i++)
+    if (json_is_array(json_object_get(config, keys[i]))) return json_object_get(config, keys[i]);
+  return NULL;
+}
+
+/* The input's shape as the file says: of the model itself, of its first layer, or of the first layer inside that. */
+static bool find_input(const json_t *model, int32_t depth, thaw_shape *out) {
+  const json_t *config = json_object_get(model, "config"), *layers = json_object_get(config, "layers");
+  if (depth > DEEPEST) return false;
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    if (read_shape(shape_in(json_object_get(layer, "config")), out)) return true;
+    if (is_model(text_of(layer, "class_name")) && find_input(layer, depth + 1, out)) return true;
+  }
+  return read_shape(shape_in(config), out);
+}
+
+static thaw_status choose_input(const model_reader *r, const json_t *model, thaw_shape *out) {
+  if (!find_input(model, 0, out) && !r->wanted)
+    return thaw_fail(THAW_ERR_DATA, "%s: the model does not say what its input is", r->path);
+  if (r->wanted) *out = *r->wanted;
+  if (out->h > 0 && out->w > 0 && out->c > 0) return THAW_OK;
+  return thaw_fail(THAW_ERR_USAGE,
+                   "%s: the model takes images of any size; give one (input: [height, width, channels])", r->path);
+}
+
+/* ------------------------------------------------------------------ what a layer reads */
+
+typedef struct inputs {
+  int32_t node[THAW_MAX_INPUTS], count;
+} inputs;
+
+static thaw_status add_input(const model_reader *r, const scope *s, const char *name, inputs *out) {
+  json_t *node = json_object_get(s->node, name);
+  if (!json_is_integer(node))
+    return thaw_fail(THAW_ERR_DATA, "%s: a layer reads '%s', which no layer before it is called", r->path, name);
+  if (out->count == THAW_MAX_INPUTS)
+    return thaw_fail(THAW_ERR_DATA, "%s: a layer has more than %d inputs", r->path, (int)THAW_MAX_INPUTS);
+  out->node[out->count++] = (int32_t)json_integer_value(node);
+  return THAW_OK;
+}
+
+/* Every ["name", node, tensor, ...] and every keras_history inside `value`, in order. */
+static thaw_status collect(const model_reader *r, const scope *s, const json_t *value, int32_t depth, inputs *out) {
+  if (depth > DEEPEST) return thaw_fail(THAW_ERR_DATA, "%s: inbound_nodes are nested too deeply", r->path);
+  const json_t *history = json_object_get(json_object_get(value, "config"), "keras_history");
+  if (history) value = history;
+  if (json_is_string(json_array_get(value, 0)) && json_array_size(value) >= 3)
+    return add_input(r, s, json_string_value(json_array_get(value, 0)), out);
+  for (size_t i = 0; i < json_array_size(value); i++) THAW_TRY(collect(r, s, json_array_get(value, i), depth + 1, out));
+  return THAW_OK;
+}
+
+static thaw_status find_inputs(const model_reader *r, const scope *s, int32_t position, const json_t *layer,
+                               inputs *out) {
+  const json_t *nodes = json_object_get(layer, "inbound_nodes");
+  *out = (inputs){0};
+  if (json_array_size(nodes) != 1) return refuse(r, position, layer, "is not called exactly once");
+  const json_t *node = json_array_get(nodes, 0), *arguments = json_object_get(node, "args");
+  THAW_TRY(collect(r, s, arguments ? arguments : node, 0, out));
+  return out->count ? THAW_OK : refuse(r, position, layer, "reads no other layer");
+}
+
+/* ------------------------------------------------------------------ layers */
+
+static thaw_status add_layer(model_reader *r, int32_t position, const json_t *layer, const inputs *from,
+                             int32_t *node) {
+  thaw_keras_layer keras = {.path = r->path,
+                            .name = name_of(layer),
+                            .class_name = text_of(layer, "class_name"),
+                            .position = position,
+                            .config = json_object_get(layer, "config"),
+                            .input = thaw_graph_view(r->graph, from->node[0])->layer.output};
+  thaw_layer_options options;
+  const char *type;
+  THAW_TRY(thaw_weight_layer_config(&keras, &type, &options));
+  thaw_status status = thaw_graph_add(r->graph, type, &options, keras.name, from->node, from->count, node);
+  return status == THAW_OK ? status : thaw_fail_in(status, "%s: layer %d: ", r->path, position);
+}
+
+static thaw_status add_any(model_reader *r, scope *s, int32_t position, const json_t *layer, const inputs *from,
+                           int32_t *node) {
+  const char *class_name = text_of(layer, "class_name");
+  if (strcmp(class_name, "InputLayer") == 0) {
+    *node = s->input;
+    return THAW_OK;
+  }
+  if (!is_model(class_name)) return add_layer(r, position, layer, from, node);
+  if (from->count != 1) return refuse(r, position, layer, "a model with several inputs is not supported");
+  return read_model(r, layer, from->node[0], s->depth + 1, node);
+}
+
+static thaw_status read_functional(model_reader *r, scope *s, const json_t *config, int32_t *last) {
+  const json_t *layers = json_object_get(config, "layers");
+  int32_t images = 0;
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    int32_t position = (int32_t)i, node = 0;
+    inputs from = {0};
+    if (strcmp(text_of(layer, "class_name"), "InputLayer") == 0)
+      images++;
+    else
+      THAW_TRY(find_inputs(r, s, position, layer, &from));
+    if (images > 1) return refuse(r, position, layer, "a model with several inputs is not supported");
+    THAW_TRY(add_any(r, s, position, layer, &from, &node));
+    if (json_object_set_new(s->node, name_of(layer), json_integer(node)) != 0) return THAW_ERR_MEMORY;
+  }
+  inputs outputs = {0};
+  THAW_TRY(collect(r, s, json_object_get(config, "output_layers"), 0, &outputs));
+  if (outputs.count != 1 && !(r->any_output && outputs.count > 1 && s->depth == 0))
+    return thaw_fail(THAW_ERR_DATA, "%s: the model has %d outputs; name the layer to use (cut)", r->path,
+                     outputs.count);
+  *last = outputs.node[outputs.count - 1];
+  return THAW_OK;
+}
+
+static thaw_status read_sequential(model_reader *r, scope *s, const json_t *config, int32_t *last) {
+  /* Keras 1 and early Keras 2 have the list itself as config. */
+  const json_t *layers = json_is_array(config) ? config : json_object_get(config, "layers");
+  *last = s->input;
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    inputs from = {.node = {*last}, .count = 1};
+    THAW_TRY(add_any(r, s, (int32_t)i, json_array_get(layers, i), &from, last));
+  }
+  return THAW_OK;
+}
+
+static thaw_status read_model(model_reader *r, const json_t *model, int32_t input, int32_t depth, int32_t *last) {
+  const char *class_name = text_of(model, "class_name");
+  const json_t *config = json_object_get(model, "config");
+  if (depth > DEEPEST) return thaw_fail(THAW_ERR_DATA, "%s: models are nested too deeply", r->path);
+  if (!is_model(class_name))
+    return thaw_fail(THAW_ERR_DATA, "%s: the model is of class '%s'; Functional and Sequential ones can be read",
+                     r->path, class_name);
+  scope s = {.input = input, .depth = depth, .node = json_object()};
+  if (!s.node) return THAW_ERR_MEMORY;
+  thaw_status status = strcmp(class_name, "Sequential") == 0 ? read_sequential(r, &s, config, last)
+                                                             : read_functional(r, &s, config, last);
+  json_decref(s.node);
+  return status;
+}
+
+/* ------------------------------------------------------------------ the file */
+
+static thaw_status read_text(const char *path, char **out) {
+  enum { MOST = 1 << 26 };
+  size_t size;
+  if (thaw_zip_recognize(path)) {
+    thaw_zip *zip;
+    THAW_TRY(thaw_zip_open(path, &zip));
+    thaw_status status = thaw_zip_read(zip, "config.json", MOST, out, &size);
+    thaw_zip_close(zip);
+    return status;
+  }
+  thaw_h5 *h5;
+  THAW_TRY(thaw_h5_open(path, &h5));
+  thaw_status status = thaw_h5_has_attribute(h5, "/", "model_config")
+                           ? thaw_h5_get_text(h5, "/", "model_config", out)
+                           : thaw_fail(THAW_ERR_DATA,
+                                       "%s: holds weights, but no model (model_config): say which architecture they "
+                                       "belong to",
+                                       path);
+  thaw_h5_close(h5);
+  return status;
+}
+
+static thaw_status parse(const char *path, json_t **out) {
+  char *text = NULL;
+  json_error_t error;
+  THAW_TRY(read_text(path, &text));
+  *out = json_loads(text, 0, &error);
+  thaw_free(text);
+  if (*out) return THAW_OK;
+  return thaw_fail(THAW_ERR_DATA, "%s: the model's JSON is broken at byte %d: %s", path, error.position, error.text);
+}
+
+static thaw_status cut_graph(const model_reader *r, const char *cut, int32_t last) {
+  if (cut && (last = thaw_graph_find(r->graph, cut)) < 1)
+    return thaw_fail(THAW_ERR_USAGE, "%s: the model has no layer '%s'", r->path, cut);
+  return thaw_graph_truncate(r->graph, last);
+}
+
+static thaw_status build(model_reader *r, const json_t *model, const char *cut) {
+  thaw_shape shape;
+  int32_t last = 0;
+  THAW_TRY(choose_input(r, model, &shape));
+  THAW_TRY(thaw_graph_create(shape, &r->graph));
+  THAW_TRY(read_model(r, model, 0, 0, &last));
+  return cut_graph(r, cut, last);
+}
+
+thaw_status thaw_weights_read_model(const char *path, const thaw_shape *input, const char *cut, thaw_graph **out,
+                                    int32_t *last_out) {
+  json_t *model;
+  *out = NULL;
+  THAW_TRY(parse(path, &model));
+  model_reader r = {.path = path, .wanted = input, .any_output = cut != NULL};
+  thaw_status status = build(&r, model, cut);
+  json_decref(model);
+  if (status != THAW_OK) {
+    thaw_graph_destroy(r.graph);
+    return status;
+  }
+  *out = r.graph;
+  *last_out = thaw_graph_count(r.graph) - 1;
+  return THAW_OK;
+}

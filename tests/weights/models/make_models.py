@@ -1,0 +1,81 @@
+"""Writes small whole models in Keras' file formats, and what they predict (expected.h5).
+
+    python make_models.py        # writes beside itself
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import h5py
+import keras
+import numpy as np
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+L = keras.layers
+
+
+def all_layers():
+    """Every layer type that thaw knows, in one Functional model."""
+    image = keras.Input((13, 12, 3), name="image")
+    x = L.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.9, 1.1, 1.3])(L.Rescaling(0.5, offset=0.1)(image))
+    x = L.Normalization(name="measured")(x)
+    x = L.ZeroPadding2D(((0, 1), (1, 2)))(x)
+    x = L.Conv2D(6, (3, 5), strides=2, activation="silu")(x)
+    a = L.BatchNormalization(scale=False)(L.SeparableConv2D(6, 3, padding="same", activation="relu")(x))
+    b = L.BatchNormalization(epsilon=1e-5)(L.DepthwiseConv2D(3, padding="same", use_bias=False)(x))
+    b = L.ReLU(max_value=6.0)(b)
+    x = L.Concatenate()([L.Add()([a, b]), L.Activation("tanh")(x)])
+    s = L.Reshape((1, 1, 12))(L.GlobalAveragePooling2D()(x))
+    s = L.Conv2D(12, 1, activation="sigmoid")(s)
+    x = L.Multiply()([x, s])
+    x = L.MaxPooling2D(2, padding="same")(L.AveragePooling2D(3, strides=1, padding="same")(x))
+    x = L.Dropout(0.3, noise_shape=(None, 1, 1, 1))(x)
+    flat = L.Flatten()(x)
+    top = L.Concatenate()([flat, L.GlobalMaxPooling2D()(x), L.Flatten()(L.GlobalMaxPooling2D(keepdims=True)(x))])
+    top = L.Dense(5, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-3))(L.Dropout(0.2)(top))
+    return keras.Model(image, L.Softmax()(L.Dense(4)(top)), name="all_layers")
+
+
+def nested():
+    """A Sequential model with a Functional one inside, some of it frozen, as in transfer learning."""
+    image = keras.Input((12, 12, 3))
+    x = L.Conv2D(5, 3, padding="same", activation="relu", name="stem")(image)
+    x = L.BatchNormalization(name="norm")(x)
+    base = keras.Model(image, L.MaxPooling2D(name="half")(L.Conv2D(5, 3, name="deep")(x)), name="base")
+    base.get_layer("stem").trainable = False
+    return keras.Sequential([keras.Input((12, 12, 3)), L.Rescaling(1 / 3.0), base, L.GlobalAveragePooling2D(),
+                             L.Dense(3, activation="softmax")], name="nested")
+
+
+def randomize(model, rng):
+    for variable in model.variables:
+        if variable.dtype != "float32":
+            continue
+        value = rng.normal(size=variable.shape) * 0.4
+        if "variance" in variable.path or "gamma" in variable.path:
+            value = np.abs(value) + 0.5
+        variable.assign(value.astype(np.float32))
+    for layer in model.layers:
+        if layer.name == "measured":
+            layer.finalize_state()
+
+
+rng = np.random.Generator(np.random.PCG64(31))
+with h5py.File(os.path.join(FOLDER, "expected.h5"), "w", libver=("earliest", "v108")) as expected:
+    for make in (all_layers, nested):
+        keras.backend.clear_session()
+        model = make()
+        randomize(model, rng)
+        x = rng.normal(size=(3, *model.input_shape[1:])).astype(np.float32)
+        group = expected.create_group(model.name)
+        group.create_dataset("x", data=x)
+        group.create_dataset("y", data=model.predict(x, verbose=0))
+        model.save(os.path.join(FOLDER, f"{model.name}.h5"))
+        model.save(os.path.join(FOLDER, f"{model.name}.keras"))
+keras.backend.clear_session()
+keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3), L.LeakyReLU(name="leak")]).save(
+    os.path.join(FOLDER, "unsupported.h5"))
