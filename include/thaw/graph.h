@@ -38,10 +38,19 @@ thaw_status thaw_graph_bind(thaw_graph *graph) THAW_CHECKED;
 void thaw_graph_release_constant(thaw_graph *graph, const bool *constant);
 void thaw_graph_initialize(thaw_graph *graph, uint64_t seed, bool head_only);
 
-/* Names, prefixes or "all"/"none": marks exactly those backbone layers live (the head always is). THAW_ERR_USAGE with
- * the nearest names when a word matches nothing. Batch-norm layers stay frozen unless train_batch_norm. */
+/* Marks exactly those backbone layers live (the head always is). A word is a name, a prefix, "all", "none", a number of
+ * top layers ("4"; layers without trainable parameters do not count) or a share of the backbone's trainable parameters
+ * ("0.25": the fewest top layers that hold as much). THAW_ERR_USAGE with the nearest names when a word matches nothing.
+ * Batch-norm layers stay frozen unless train_batch_norm. */
 thaw_status thaw_graph_unfreeze(thaw_graph *graph, const char *const *word, int32_t words,
                                 bool train_batch_norm) THAW_CHECKED;
+/* The same beside the layers that are live already, and back. */
+thaw_status thaw_graph_unfreeze_more(thaw_graph *graph, const char *const *word, int32_t words,
+                                     bool train_batch_norm) THAW_CHECKED;
+thaw_status thaw_graph_refreeze(thaw_graph *graph, const char *const *word, int32_t words) THAW_CHECKED;
+/* Marks the topmost block with a frozen layer live, whole: layers whose names begin alike ("block5_", "conv5_",
+ * "block_16_"). False when nothing is left to thaw. name_out: of the block, may be NULL. */
+bool thaw_graph_unfreeze_next(thaw_graph *graph, bool train_batch_norm, char name_out[64]);
 int64_t thaw_graph_param_count(const thaw_graph *graph, bool trainable_only); /* trainable = live and trainable */
 double thaw_graph_flops(const thaw_graph *graph);                             /* forward of one image */
 

@@ -86,11 +86,19 @@ typedef struct thaw_class_weights_config { /* Keras' class_weight */
   thaw_number_list weight;
 } thaw_class_weights_config;
 
+typedef struct thaw_auto_unfreeze_config { /* of phases with `unfreeze: auto` */
+  char *monitor;
+  int32_t patience; /* as Keras' EarlyStopping has it */
+  double min_delta;
+  int32_t mode, max_blocks; /* max_blocks 0: as many as there are */
+} thaw_auto_unfreeze_config;
+
 typedef struct thaw_phase_config {
   int32_t epochs;
   thaw_choice optimizer;
   thaw_choice schedule;    /* of the learning rate; schema NULL: constant */
-  thaw_text_list unfreeze; /* block names, prefixes, "all", "none"; empty: the head only */
+  thaw_text_list unfreeze; /* names, prefixes, counts, shares, "all", "none"; "auto" alone; empty: nothing more */
+  thaw_text_list refreeze; /* the same words without "auto" */
   bool train_batch_norm;
   double layer_decay; /* 1: off */
   int32_t line;
@@ -108,6 +116,7 @@ typedef struct thaw_training_config {
   thaw_phase_config *phases;
   int32_t phase_count;
   thaw_early_stopping_config early_stopping;
+  thaw_auto_unfreeze_config auto_unfreeze;
   thaw_reduce_lr_config reduce_lr;
   thaw_checkpoint_config checkpoint;
   int32_t threads;         /* inside a rank; default 1 */
@@ -140,6 +149,8 @@ typedef struct thaw_job_schemas {
  * phase before; without `phases`, the training section's own epochs, optimizer, ... are the only phase. */
 thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
                            thaw_job **out) THAW_CHECKED;
+/* Whether a phase thaws block by block as it goes (`unfreeze: auto`). */
+bool thaw_phase_is_auto(const thaw_phase_config *phase);
 void thaw_job_destroy(thaw_job *job); /* accepts NULL */
 
 /* The effective job with every default filled in, as YAML that parses back to the same job (written to the run folder).

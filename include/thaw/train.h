@@ -30,7 +30,8 @@ typedef struct thaw_session {
   thaw_strings classes;    /* names: of the opened data, else (thaw_session_load) of the checkpoint; may be empty */
   thaw_session_data train, validation, test;
   /* The present phase; made by thaw_session_phase. */
-  int32_t phase; /* -1: none yet */
+  int32_t phase;       /* -1: none yet */
+  int32_t auto_blocks; /* thawed so far by phases with `unfreeze: auto` */
   thaw_cut cut;
   thaw_plan *plan; /* NULL when the cut is the input itself */
   thaw_shared *packed;

@@ -49,7 +49,7 @@ void config_echo_number(double value, thaw_text *out); /* the shortest decimal t
 /* Tables of the job file's sections (job_tables.c). */
 extern const thaw_schema config_top_schema, config_backbone_schema, config_data_schema, config_augment_schema,
     config_cache_schema, config_training_schema, config_phase_schema, config_early_stopping_schema,
-    config_reduce_lr_schema, config_checkpoint_schema;
+    config_auto_unfreeze_schema, config_reduce_lr_schema, config_checkpoint_schema;
 
 /* Checks across sections, once everything is read (job_check.c). */
 thaw_status config_check_job(const config_source *source, const thaw_yaml *root, thaw_job *job) THAW_CHECKED;

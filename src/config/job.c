@@ -141,15 +141,19 @@ static thaw_status read_phase(const reader *r, const thaw_yaml *node, const char
   return THAW_OK;
 }
 
+bool thaw_phase_is_auto(const thaw_phase_config *phase) {
+  return phase->unfreeze.count == 1 && !strcmp(phase->unfreeze.item[0], "auto");
+}
+
 static const char *const training_keys[] = {
-    "loss",     "optimizer",        "schedule",    "phases",         "class_weights", "epochs",
-    "unfreeze", "train_batch_norm", "layer_decay", "early_stopping", "reduce_lr",     "checkpoint",
-    NULL};
+    "loss",          "optimizer",      "schedule",         "phases",      "class_weights",
+    "epochs",        "unfreeze",       "train_batch_norm", "layer_decay", "refreeze",
+    "auto_unfreeze", "early_stopping", "reduce_lr",        "checkpoint",  NULL};
 
 /* Without `phases`, the section itself is the only phase. */
 static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
-  static const char *const sections[] = {"loss",          "optimizer",      "schedule",  "phases",
-                                         "class_weights", "early_stopping", "reduce_lr", "checkpoint"};
+  static const char *const sections[] = {"loss",           "optimizer", "schedule",   "phases",       "class_weights",
+                                         "early_stopping", "reduce_lr", "checkpoint", "auto_unfreeze"};
   const char *also[64];
   size_t count = 0;
   for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) also[count++] = sections[i];
@@ -165,7 +169,7 @@ static thaw_status read_single_phase(const reader *r, const thaw_yaml *node) {
 }
 
 static thaw_status read_phases(const reader *r, const thaw_yaml *training) {
-  static const char *const misplaced[] = {"epochs", "unfreeze", "train_batch_norm", "layer_decay"};
+  static const char *const misplaced[] = {"epochs", "unfreeze", "refreeze", "train_batch_norm", "layer_decay"};
   static const char *const also[] = {"optimizer", "schedule", NULL};
   const thaw_yaml *node = thaw_yaml_get(training, "phases");
   if (config_is_null(node)) return read_single_phase(r, training);
@@ -186,6 +190,8 @@ static thaw_status read_phases(const reader *r, const thaw_yaml *training) {
     snprintf(place, sizeof place, "training.phases[%d]", index);
     THAW_TRY(read_phase(r, item, place, also, &before, &r->job->training.phases[index]));
     before = r->job->training.phases[index];
+    /* What was frozen again or thawed by itself is not thawed anew by inheritance. */
+    if (before.refreeze.count || thaw_phase_is_auto(&before)) before.unfreeze = before.refreeze = (thaw_text_list){0};
   }
   return THAW_OK;
 }
@@ -236,6 +242,7 @@ static thaw_status read_training(const reader *r) {
   bool present;
   THAW_TRY(read_section(r, &config_early_stopping_schema, node, "training", NULL, &training->early_stopping, &present));
   training->early_stopping.enabled = present;
+  THAW_TRY(read_section(r, &config_auto_unfreeze_schema, node, "training", NULL, &training->auto_unfreeze, &present));
   THAW_TRY(read_section(r, &config_reduce_lr_schema, node, "training", NULL, &training->reduce_lr, &present));
   training->reduce_lr.enabled = present;
   return read_section(r, &config_checkpoint_schema, node, "training", NULL, &training->checkpoint, &present);

@@ -73,6 +73,23 @@ static thaw_status check_crop(const checker *c, const thaw_yaml *root) {
                      "%.15g is out of range: 0 (off), or the smallest kept fraction, 0.05 .. 1", augment->crop);
 }
 
+/* `auto` decides by itself: it stands alone, once, and nothing is frozen again in its phase. */
+static thaw_status check_auto(const checker *c) {
+  int32_t seen = 0;
+  const thaw_training_config *training = &c->job->training;
+  for (int32_t p = 0; p < training->phase_count; p++) {
+    const thaw_phase_config *phase = &training->phases[p];
+    char place[CONFIG_PLACE_SIZE];
+    snprintf(place, sizeof place, "training.phases[%d].unfreeze", p);
+    if (thaw_phase_is_auto(phase) && seen++)
+      return config_fail(c->source, phase->line, place, "'auto' can be in one phase only");
+    for (int32_t i = 0; i < phase->unfreeze.count; i++)
+      if (!strcmp(phase->unfreeze.item[i], "auto") && (phase->unfreeze.count > 1 || phase->refreeze.count))
+        return config_fail(c->source, phase->line, place, "'auto' goes with no other word and not with refreeze");
+  }
+  return THAW_OK;
+}
+
 static thaw_status check_accumulate(const checker *c) {
   enum { MOST = 1 << 26 };
   const thaw_training_config *training = &c->job->training;
@@ -104,6 +121,8 @@ thaw_status config_check_job(const config_source *source, const thaw_yaml *root,
   THAW_TRY(check_crop(&c, root));
   THAW_TRY(check_reduce_lr(&c));
   THAW_TRY(check_accumulate(&c));
+  THAW_TRY(check_auto(&c));
+  THAW_TRY(check_monitor(&c, "auto_unfreeze", &job->training.auto_unfreeze.monitor));
   THAW_TRY(check_monitor(&c, "early_stopping", &job->training.early_stopping.monitor));
   THAW_TRY(check_monitor(&c, "reduce_lr", &job->training.reduce_lr.monitor));
   return check_monitor(&c, "checkpoint", &job->training.checkpoint.monitor);

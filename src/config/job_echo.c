@@ -80,6 +80,12 @@ static void echo_class_weights(const thaw_class_weights_config *weights, thaw_te
   thaw_text_add(out, weights->balanced ? "\n" : "}\n");
 }
 
+static bool uses_auto(const thaw_training_config *training) {
+  bool any = false;
+  for (int32_t i = 0; i < training->phase_count; i++) any |= thaw_phase_is_auto(&training->phases[i]);
+  return any;
+}
+
 static void echo_training(const thaw_training_config *training, bool digest_only, thaw_text *out) {
   thaw_text_add(out, "training:\n  loss: ");
   echo_choice("name", &training->loss, out);
@@ -93,6 +99,7 @@ static void echo_training(const thaw_training_config *training, bool digest_only
   echo_class_weights(&training->class_weights, out);
   if (training->early_stopping.enabled)
     echo_flow("  ", &config_early_stopping_schema, &training->early_stopping, NULL, out);
+  if (uses_auto(training)) echo_flow("  ", &config_auto_unfreeze_schema, &training->auto_unfreeze, NULL, out);
   if (training->reduce_lr.enabled) echo_flow("  ", &config_reduce_lr_schema, &training->reduce_lr, NULL, out);
   echo_flow("  ", &config_checkpoint_schema, &training->checkpoint, digest_only ? digest_checkpoint : NULL, out);
   thaw_text_add(out, "  phases:\n");
@@ -157,6 +164,7 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
                "  schedule (a schedule): of the learning rate; default: that of the phase before, or of training\n",
                out);
   help_section("training.early_stopping", &config_early_stopping_schema, "", out);
+  help_section("training.auto_unfreeze", &config_auto_unfreeze_schema, "", out);
   help_section("training.reduce_lr", &config_reduce_lr_schema, "", out);
   help_section("training.checkpoint", &config_checkpoint_schema, "", out);
   help_section("cache", &config_cache_schema, "", out);

@@ -241,9 +241,13 @@ static const thaw_field phase_fields[] = {
     {.name = "unfreeze",
      .kind = THAW_FIELD_TEXTS,
      .offset = offsetof(thaw_phase_config, unfreeze),
-     .help =
-         "backbone layers to train as well: names, prefixes (block5), all or none; default: as in the phase before, "
-         "none in the first"},
+     .help = "backbone layers to train as well: names, prefixes (block5), a number of top layers (4), a share of the "
+             "parameters from the top (0.25), all or none; auto: block by block, see auto_unfreeze; default: as in the "
+             "phase before, none in the first"},
+    {.name = "refreeze",
+     .kind = THAW_FIELD_TEXTS,
+     .offset = offsetof(thaw_phase_config, refreeze),
+     .help = "layers that are frozen again as they are, in the same words; default: none"},
     {.name = "train_batch_norm",
      .kind = THAW_FIELD_BOOL,
      .offset = offsetof(thaw_phase_config, train_batch_norm),
@@ -293,6 +297,37 @@ static const thaw_field early_stopping_fields[] = {
 const thaw_schema config_early_stopping_schema = {"early_stopping", sizeof(thaw_early_stopping_config),
                                                   early_stopping_fields, COUNT(early_stopping_fields),
                                                   "Keras' EarlyStopping"};
+
+static const thaw_field auto_unfreeze_fields[] = {
+    {.name = "monitor",
+     .kind = THAW_FIELD_TEXT,
+     .offset = offsetof(thaw_auto_unfreeze_config, monitor),
+     .help = "default: val_loss, or loss without validation data"},
+    {.name = "patience",
+     .kind = THAW_FIELD_INT,
+     .offset = offsetof(thaw_auto_unfreeze_config, patience),
+     .high = 1000000,
+     .fallback = 1,
+     .help = "epochs without improvement before the next block is thawed, or before a thaw is taken back"},
+    {.name = "min_delta",
+     .kind = THAW_FIELD_FLOAT,
+     .offset = offsetof(thaw_auto_unfreeze_config, min_delta),
+     .high = 1e30,
+     .help = "a smaller change is no improvement"},
+    {.name = "mode",
+     .kind = THAW_FIELD_CHOICE,
+     .offset = offsetof(thaw_auto_unfreeze_config, mode),
+     .choices = mode_names,
+     .help = "whether small or large is good"},
+    {.name = "max_blocks",
+     .kind = THAW_FIELD_INT,
+     .offset = offsetof(thaw_auto_unfreeze_config, max_blocks),
+     .high = 1000,
+     .help = "blocks that are thawed at most, 0: no limit"},
+};
+const thaw_schema config_auto_unfreeze_schema = {
+    "auto_unfreeze", sizeof(thaw_auto_unfreeze_config), auto_unfreeze_fields, COUNT(auto_unfreeze_fields),
+    "when a phase with unfreeze: auto thaws the next block; it ends, at its best epoch, when a thaw gains nothing"};
 
 static const thaw_field reduce_lr_fields[] = {
     {.name = "monitor",

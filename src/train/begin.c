@@ -90,7 +90,10 @@ static thaw_status fresh_state(trainer *t) {
 /* [local] What callbacks watch must be computed; found now rather than after the first epoch. */
 static thaw_status find_monitors(trainer *t) {
   const thaw_training_config *c = &t->job->training;
-  t->early_column = t->plateau_column = -1;
+  t->early_column = t->plateau_column = t->auto_column = -1;
+  for (int32_t p = 0; p < c->phase_count && t->auto_column < 0; p++)
+    if (thaw_phase_is_auto(&c->phases[p]))
+      THAW_TRY(train_monitor_find(&t->state, c->auto_unfreeze.monitor, "training.auto_unfreeze", &t->auto_column));
   if (c->early_stopping.enabled)
     THAW_TRY(train_monitor_find(&t->state, c->early_stopping.monitor, "training.early_stopping", &t->early_column));
   if (c->reduce_lr.enabled)

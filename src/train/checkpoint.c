@@ -74,6 +74,14 @@ static thaw_status io_monitor(checkpoint_io *io, const char *name, train_monitor
   return io_int(io, "/", key, &monitor->cooldown);
 }
 
+/* Only where blocks were thawed one by one. */
+static thaw_status io_thawed(checkpoint_io *io, train_state *s) {
+  bool present = io->writing ? s->thawed > 0 || s->thawed_best > 0 : thaw_h5_has_attribute(io->file, "/", "thawed");
+  if (!present) return THAW_OK;
+  THAW_TRY(io_int(io, "/", "thawed", &s->thawed));
+  return io_int(io, "/", "thawed_best", &s->thawed_best);
+}
+
 static thaw_status io_cursor(checkpoint_io *io, train_state *s) {
   THAW_TRY(io_text(io, "/", "job_digest", s->job_digest, sizeof s->job_digest));
   THAW_TRY(io_text(io, "/", "weights_digest", s->weights_digest, sizeof s->weights_digest));
@@ -86,6 +94,7 @@ static thaw_status io_cursor(checkpoint_io *io, train_state *s) {
   THAW_TRY(io_int(io, "/", "steps", &s->steps));
   THAW_TRY(io_int(io, "/", "finished", &s->finished));
   THAW_TRY(io_int(io, "/", "stop_phase", &s->stop_phase));
+  THAW_TRY(io_thawed(io, s));
   THAW_TRY(io_int(io, "/", "seen", &s->seen));
   THAW_TRY(io_double(io, "learning_rate", &s->rate));
   THAW_TRY(io_double(io, "seconds", &s->seconds));

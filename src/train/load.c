@@ -15,6 +15,7 @@ static thaw_status read_and_apply(thaw_session *session, const char *path, int64
   for (size_t i = 0; i < state.classes.count && status == THAW_OK && session->classes.count == i; i++)
     status = thaw_strings_add(&session->classes, state.classes.item[i]);
   *phase_out = state.phase;
+  session->auto_blocks = (int32_t)state.thawed;
   train_state_clear(&state);
   return status;
 }

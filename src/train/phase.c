@@ -24,23 +24,63 @@ void thaw_session_leave_phase(thaw_session *s) {
   s->phase = -1;
 }
 
-/* Layers stay live once they are: phase p has the words of phases 0..p. */
-static thaw_status mark_live(thaw_session *s, int32_t phase) {
+/* Blocks that `unfreeze: auto` thawed. */
+static void mark_auto(thaw_session *s, bool train_batch_norm) {
+  for (int32_t b = 0; b < s->auto_blocks; b++)
+    if (!thaw_graph_unfreeze_next(s->graph, train_batch_norm, NULL)) return;
+}
+
+static thaw_status mark_phase(thaw_session *s, const thaw_phase_config *config, bool train_batch_norm) {
+  if (thaw_phase_is_auto(config))
+    mark_auto(s, train_batch_norm);
+  else
+    THAW_TRY(thaw_graph_unfreeze_more(s->graph, config->unfreeze.item, config->unfreeze.count, train_batch_norm));
+  return thaw_graph_refreeze(s->graph, config->refreeze.item, config->refreeze.count);
+}
+
+/* Layers stay live until they are frozen again: phase p follows from the words of phases 0..p. */
+thaw_status train_mark_live(thaw_session *s, int32_t phase) {
   const thaw_training_config *training = &s->job->training;
-  int32_t words = 0, count = phase < training->phase_count ? phase + 1 : training->phase_count;
+  int32_t count = phase < training->phase_count ? phase + 1 : training->phase_count;
   bool train_batch_norm = false;
-  for (int32_t p = 0; p < count; p++) words += training->phases[p].unfreeze.count;
-  const char **word = thaw_new((size_t)words, sizeof *word);
-  if (!word) return THAW_ERR_MEMORY;
-  words = 0;
+  for (int32_t p = 0; p < count; p++) train_batch_norm |= training->phases[p].train_batch_norm;
+  THAW_TRY(thaw_graph_unfreeze(s->graph, NULL, 0, false));
   for (int32_t p = 0; p < count; p++) {
-    const thaw_phase_config *config = &training->phases[p];
-    train_batch_norm |= config->train_batch_norm;
-    for (int32_t i = 0; i < config->unfreeze.count; i++) word[words++] = config->unfreeze.item[i];
+    thaw_status status = mark_phase(s, &training->phases[p], train_batch_norm);
+    if (status != THAW_OK)
+      return thaw_fail_in(status, "%s:%d: training.phases[%d]: ", s->job->path, training->phases[p].line, p);
   }
-  thaw_status status = thaw_graph_unfreeze(s->graph, word, words, train_batch_norm);
-  thaw_free(word);
-  return status == THAW_OK ? status : thaw_fail_in(status, "%s: training.phases: unfreeze: ", s->job->path);
+  return THAW_OK;
+}
+
+static bool same_words(const thaw_text_list *a, const thaw_text_list *b) {
+  bool same = a->count == b->count;
+  for (int32_t i = 0; same && i < a->count; i++) same = strcmp(a->item[i], b->item[i]) == 0;
+  return same;
+}
+
+static void remember_live(const thaw_session *s, bool *live) {
+  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) live[n] = !thaw_graph_view(s->graph, n)->frozen;
+}
+
+/* Words of its own that leave everything as the phase before had it are a mistake; inherited ones are not. */
+static thaw_status check_change(thaw_session *s, int32_t phase, const bool *before) {
+  const thaw_phase_config *now = &s->job->training.phases[phase], *last = phase ? now - 1 : NULL;
+  bool own = !(last && same_words(&now->unfreeze, &last->unfreeze)) && now->unfreeze.count, changed = false;
+  bool none = now->unfreeze.count == 1 && strcmp(now->unfreeze.item[0], "none") == 0, any_live = false;
+  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) {
+    const thaw_node *node = thaw_graph_view(s->graph, n);
+    changed |= before[n] == node->frozen;
+    any_live |= !node->head && !node->frozen;
+  }
+  if (thaw_phase_is_auto(now)) changed = thaw_graph_unfreeze_next(s->graph, now->train_batch_norm, NULL);
+  if (changed || (none && !any_live) || (!own && !now->refreeze.count)) return THAW_OK;
+  return thaw_fail(THAW_ERR_USAGE, "%s:%d: training.phases[%d]: %s '%s%s' changes nothing: %s", s->job->path, now->line,
+                   phase, now->refreeze.count ? "refreeze" : "unfreeze",
+                   now->refreeze.count ? now->refreeze.item[0] : now->unfreeze.item[0],
+                   (now->refreeze.count ? now->refreeze.count : now->unfreeze.count) > 1 ? ", ..." : "",
+                   none ? "what is live stays so (refreeze freezes again)"
+                        : "the phase before has the same live layers");
 }
 
 thaw_span train_phase_span(const thaw_session *s, int32_t phase) {
@@ -63,13 +103,25 @@ static thaw_status check_optimizer(const thaw_session *s, int32_t phase) {
   return thaw_fail_in(status, "%s:%d: training.phases[%d].schedule: ", s->job->path, schedule->line, phase);
 }
 
-thaw_status train_phases_check(thaw_session *s) {
-  for (int32_t p = s->job->training.phase_count - 1; p >= 0; p--) {
-    THAW_TRY(mark_live(s, p));
+static thaw_status check_phases(thaw_session *s, bool *live) {
+  THAW_TRY(thaw_graph_unfreeze(s->graph, NULL, 0, false));
+  for (int32_t p = 0; p < s->job->training.phase_count; p++) {
+    remember_live(s, live);
+    THAW_TRY(train_mark_live(s, p));
     THAW_TRY(check_optimizer(s, p));
     THAW_TRY(train_samples_check(s));
+    THAW_TRY(check_change(s, p, live));
   }
-  /* The first phase is marked now; later ones have at least as many live layers. */
+  return train_mark_live(s, 0);
+}
+
+thaw_status train_phases_check(thaw_session *s) {
+  bool *live = thaw_new((size_t)thaw_graph_count(s->graph), sizeof *live);
+  if (!live) return THAW_ERR_MEMORY;
+  thaw_status status = check_phases(s, live);
+  thaw_free(live);
+  if (status != THAW_OK) return status;
+  /* The first phase is marked now; the head is live in all of them. */
   if (thaw_graph_param_count(s->graph, true) > 0) return THAW_OK;
   return thaw_fail(THAW_ERR_USAGE, "%s: nothing to train: the head has no layer with parameters", s->job->path);
 }
@@ -168,7 +220,7 @@ static thaw_status open_features(thaw_session *s, thaw_comm *comm, thaw_log *log
 
 /* [local] */
 static thaw_status move_cut(thaw_session *s, int32_t phase) {
-  THAW_TRY(mark_live(s, phase));
+  THAW_TRY(train_mark_live(s, phase));
   return thaw_graph_cut(s->graph, &s->cut);
 }
 

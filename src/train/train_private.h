@@ -11,6 +11,8 @@
 /* [collective] Drops what thaw_session_phase made; harmless when there is nothing. */
 void thaw_session_leave_phase(thaw_session *session);
 
+/* [local] Marks the layers that are live in a phase, with session->auto_blocks. */
+thaw_status train_mark_live(thaw_session *session, int32_t phase);
 /* [local] The updates of a phase, for its schedule. */
 thaw_span train_phase_span(const thaw_session *session, int32_t phase);
 /* [local] Whether every phase's words name layers and its schedule fits. */
@@ -46,13 +48,14 @@ typedef struct train_monitor {
 typedef struct train_state {
   char job_digest[THAW_DIGEST_TEXT], weights_digest[THAW_DIGEST_TEXT];
   char train_digest[THAW_DIGEST_TEXT], validation_digest[THAW_DIGEST_TEXT];
-  int64_t phase;      /* 0 .. */
-  int64_t epoch;      /* of the phase, 0 .. */
-  int64_t epochs;     /* done in all phases: the index of the present epoch for shuffling and dropout */
-  int64_t step;       /* of the epoch: the next one to do */
-  int64_t steps;      /* updates done in all */
-  int64_t finished;   /* 1: nothing is left to do */
-  int64_t stop_phase; /* 1: early stopping has ended the phase */
+  int64_t phase;               /* 0 .. */
+  int64_t epoch;               /* of the phase, 0 .. */
+  int64_t epochs;              /* done in all phases: the index of the present epoch for shuffling and dropout */
+  int64_t step;                /* of the epoch: the next one to do */
+  int64_t steps;               /* updates done in all */
+  int64_t finished;            /* 1: nothing is left to do */
+  int64_t thawed, thawed_best; /* blocks thawed by `unfreeze: auto`: now, and at the best epoch of the phase */
+  int64_t stop_phase;          /* 1: early stopping has ended the phase */
   double rate, seconds;
   train_monitor early, plateau, best;
   thaw_wide sum[1 + 8]; /* loss and metrics of the present epoch; this rank's part in a running trainer */

@@ -39,8 +39,9 @@ static void begin_phase(trainer *t) {
 }
 
 /* [local] */
-static thaw_status make_step(trainer *t) {
+static thaw_status make_step(trainer *t, bool fresh) {
   THAW_TRY(train_state_add_live(&t->state, t->session->graph));
+  if (fresh && thaw_phase_is_auto(phase_config(t))) THAW_TRY(trainer_begin_auto(t));
   THAW_TRY(train_state_fit_slots(&t->state, &phase_config(t)->optimizer));
   if (t->job->training.ema_momentum > 0) THAW_TRY(train_averages_begin(&t->state));
   return train_step_create(&t->step, t->session, t->comm, &t->state);
@@ -57,11 +58,13 @@ static void let_signals_stop(trainer *t, thaw_session_data *data) {
 
 /* [collective] */
 static thaw_status enter_phase(trainer *t) {
+  t->session->auto_blocks = (int32_t)t->state.thawed;
   THAW_TRY(thaw_session_phase(t->session, t->comm, (int32_t)t->state.phase, t->log));
   let_signals_stop(t, &t->session->train);
   let_signals_stop(t, &t->session->validation);
-  if (t->state.epoch == 0 && t->state.step == 0) begin_phase(t);
-  THAW_TRY(thaw_agree(t->comm, make_step(t)));
+  bool fresh = t->state.epoch == 0 && t->state.step == 0;
+  if (fresh) begin_phase(t);
+  THAW_TRY(thaw_agree(t->comm, make_step(t, fresh)));
   char bytes[32];
   thaw_verbose(t->log, "each step reduces %s", thaw_format_bytes((double)thaw_exact_bytes(t->step.exact), bytes));
   return thaw_agree(t->comm, t->root ? show_summary(t) : THAW_OK);
@@ -74,18 +77,50 @@ static void restore_best(trainer *t) {
   }
 }
 
-/* [local] */
-static void leave_phase(trainer *t) {
-  if (t->job->training.early_stopping.enabled && t->job->training.early_stopping.restore_best_weights) {
-    restore_best(t);
-    train_averages_adopt(&t->state, true);
+static void go_back_to_best(trainer *t) {
+  restore_best(t);
+  train_averages_adopt(&t->state, true);
+}
+
+/* [collective] The next block of a phase with `unfreeze: auto`, from the best parameters so far; the phase's last epoch
+ * is over when there is none. */
+static thaw_status thaw_next_block(trainer *t) {
+  char block[64];
+  t->thaw_next = false;
+  if (t->state.epoch >= phase_config(t)->epochs) return THAW_OK; /* nothing would be trained */
+  bool left = thaw_graph_unfreeze_next(t->session->graph, phase_config(t)->train_batch_norm, block);
+  if (!left) {
+    t->state.stop_phase = 1;
+    return THAW_OK;
   }
+  go_back_to_best(t);
+  trainer_keep_exponents(t);
+  train_step_clear(&t->step);
+  t->state.thawed++;
+  t->state.early.wait = 0;
+  thaw_info(t->log, "%s has not improved on %.6g: thawing %s", t->job->training.auto_unfreeze.monitor,
+            t->state.early.best, block);
+  THAW_TRY(enter_phase(t));
+  return thaw_agree(t->comm, trainer_keep_values(t, false));
+}
+
+/* [local] */
+static thaw_status leave_phase(trainer *t) {
+  const thaw_early_stopping_config *early = &t->job->training.early_stopping;
+  bool is_auto = thaw_phase_is_auto(phase_config(t));
+  if (is_auto || (early->enabled && early->restore_best_weights)) go_back_to_best(t);
   train_averages_adopt(&t->state, false); /* as Keras does at the end of a fit */
   trainer_keep_exponents(t);
   train_step_clear(&t->step);
+  if (is_auto) {
+    t->state.thawed = t->state.thawed_best;
+    t->session->auto_blocks = (int32_t)t->state.thawed;
+    THAW_TRY(train_mark_live(t->session, (int32_t)t->state.phase));
+  }
   t->state.phase++;
   t->state.epoch = t->state.step = 0;
   t->state.stop_phase = 0;
+  return THAW_OK;
 }
 
 /* ------------------------------------------------------------------ the steps of an epoch */
@@ -262,9 +297,10 @@ static thaw_status finish_epoch(trainer *t) {
   t->state.epochs++;
   int32_t every = t->job->training.checkpoint.every_epochs;
   bool checkpoint = every > 0 && t->state.epochs % every == 0;
-  if (!averaged) return trainer_save(t, checkpoint, best);
+  if (!averaged && !t->thaw_next) return trainer_save(t, checkpoint, best);
   THAW_TRY(trainer_save(t, false, best)); /* with the averages as values */
-  train_averages_swap(&t->state);
+  if (averaged) train_averages_swap(&t->state);
+  if (t->thaw_next) THAW_TRY(thaw_next_block(t));
   return trainer_save(t, checkpoint, false);
 }
 
@@ -276,14 +312,14 @@ static thaw_status run_phase(trainer *t) {
     THAW_TRY(train_epoch(t));
     THAW_TRY(finish_epoch(t));
   }
-  leave_phase(t);
-  return THAW_OK;
+  return thaw_agree(t->comm, leave_phase(t));
 }
 
 static thaw_status run(trainer *t) {
   if (t->state.finished) {
     thaw_info(t->log, "%s: this run is complete (%lld steps); nothing is left to do", t->folder.path,
               (long long)t->state.steps);
+    t->session->auto_blocks = (int32_t)t->state.thawed;
     return thaw_session_phase(t->session, t->comm, (int32_t)t->state.phase, t->log);
   }
   while (t->state.phase < t->job->training.phase_count) THAW_TRY(run_phase(t));

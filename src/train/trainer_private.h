@@ -16,7 +16,8 @@ typedef struct trainer {
   train_signals signals;
   train_state state;
   train_step step;
-  int64_t early_column, plateau_column, best_column; /* of the history */
+  int64_t early_column, plateau_column, auto_column, best_column; /* of the history */
+  bool thaw_next;                                                 /* at the end of this epoch */
   const char *best_monitor;
   double last_checkpoint, epoch_started; /* thaw_seconds() */
   int64_t shown_samples;                 /* of this rank, for the progress line */
@@ -30,6 +31,10 @@ typedef struct trainer {
 thaw_status trainer_begin(trainer *t, const thaw_train_options *options);
 /* [local, the same on every rank] Early stopping, learning rate, best so far. */
 thaw_status trainer_callbacks(trainer *t, const double *row, bool *best_out);
+/* [local] Remembers the present values as the best; of all tensors, or of those that have none yet. */
+thaw_status trainer_keep_values(trainer *t, bool all);
+/* [local] What a phase with `unfreeze: auto` must improve on: where the phase before has left off. */
+thaw_status trainer_begin_auto(trainer *t);
 /* [collective] Begins to write the state as it is: step-*.h5 (what is older than keep_last goes afterwards) and
  * best.h5, as wished. Waits for the files before and fails as they did. */
 thaw_status trainer_save(trainer *t, bool checkpoint, bool best);

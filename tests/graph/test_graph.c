@@ -53,6 +53,69 @@ static void test_unfreeze(void **state) {
   thaw_graph_destroy(g);
 }
 
+static int64_t live_after(thaw_graph *g, const char *word) {
+  assert_thaw_ok(thaw_graph_unfreeze(g, &word, 1, false));
+  return thaw_graph_param_count(g, true) - (512 * 128 + 128 + 128 * 10 + 10);
+}
+
+static void test_unfreeze_from_the_top(void **state) {
+  (void)state;
+  thaw_graph *g = vgg_with_head();
+  const int64_t layer = 9 * 512 * 512 + 512, all = 14714688;
+  assert_int_equal(live_after(g, "1"), layer);
+  assert_int_equal(live_after(g, "3"), 3 * layer);
+  assert_int_equal(live_after(g, "13"), all);
+  /* The fewest top layers with at least that share: 2 of 2.36 million hold 0.32 of 14.7, 1 holds 0.16. */
+  assert_int_equal(live_after(g, "0.1"), layer);
+  assert_int_equal(live_after(g, "0.3"), 2 * layer);
+  assert_int_equal(live_after(g, "1.0"), all);
+  assert_thaw_fails(thaw_graph_unfreeze(g, (const char *[]){"14"}, 1, false), THAW_ERR_USAGE, "1 .. 13");
+  assert_thaw_fails(thaw_graph_unfreeze(g, (const char *[]){"0"}, 1, false), THAW_ERR_USAGE, "1 .. 13");
+  assert_thaw_fails(thaw_graph_unfreeze(g, (const char *[]){"-0.5"}, 1, false), THAW_ERR_USAGE, "above 0 to 1");
+  thaw_graph_destroy(g);
+}
+
+static void test_refreeze(void **state) {
+  (void)state;
+  thaw_graph *g = vgg_with_head();
+  const int64_t layer = 9 * 512 * 512 + 512;
+  assert_int_equal(live_after(g, "block5"), 3 * layer);
+  assert_thaw_ok(thaw_graph_refreeze(g, (const char *[]){"block5_conv1"}, 1));
+  check_cut(g, "block5_conv1");
+  assert_thaw_ok(thaw_graph_unfreeze_more(g, (const char *[]){"block5_conv1"}, 1, false));
+  check_cut(g, "block4_pool");
+  assert_thaw_ok(thaw_graph_refreeze(g, (const char *[]){"all"}, 1));
+  check_cut(g, "global_average_pooling2d");
+  assert_thaw_fails(thaw_graph_refreeze(g, (const char *[]){"blok5_conv1"}, 1), THAW_ERR_USAGE, "block5_conv1");
+  thaw_graph_destroy(g);
+}
+
+static void check_blocks(const char *architecture, const char *const *expected, int32_t count) {
+  thaw_graph *g;
+  int32_t last;
+  char name[64];
+  assert_thaw_ok(thaw_zoo_build(architecture, test_map(64, 64, 3), NULL, &g, &last));
+  for (int32_t i = 0; i < thaw_graph_count(g); i++) thaw_graph_node(g, i)->frozen = true;
+  for (int32_t i = 0; i < count; i++) {
+    assert_true(thaw_graph_unfreeze_next(g, false, name));
+    assert_string_equal(name, expected[i]);
+  }
+  while (thaw_graph_unfreeze_next(g, false, name)) continue;
+  for (int32_t i = 0; i < thaw_graph_count(g); i++) {
+    const thaw_layer *layer = &thaw_graph_view(g, i)->layer;
+    if (strcmp(layer->ops->schema->name, "conv2d") == 0) assert_false(thaw_graph_view(g, i)->frozen);
+  }
+  thaw_graph_destroy(g);
+}
+
+static void test_block_by_block(void **state) {
+  (void)state;
+  check_blocks("vgg16", (const char *[]){"block5", "block4", "block3", "block2", "block1"}, 5);
+  check_blocks("resnet50", (const char *[]){"conv5", "conv4", "conv3", "conv2", "conv1"}, 5);
+  check_blocks("mobilenetv2", (const char *[]){"Conv", "block_16", "block_15"}, 3);
+  check_blocks("densenet121", (const char *[]){"conv5", "pool4", "conv4"}, 3);
+}
+
 static void test_unfreeze_with_batch_norm(void **state) {
   (void)state;
   thaw_graph *g;
@@ -121,6 +184,9 @@ static void test_memory_planner(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_unfreeze),
+      cmocka_unit_test(test_unfreeze_from_the_top),
+      cmocka_unit_test(test_refreeze),
+      cmocka_unit_test(test_block_by_block),
       cmocka_unit_test(test_unfreeze_with_batch_norm),
       cmocka_unit_test(test_summary),
       cmocka_unit_test(test_memory_planner),

@@ -72,7 +72,7 @@ run 3 uncached.yaml uncached && same_as reference uncached
 
 # Stopped after so many minutes, again and again, each time on another number of ranks.
 counts=(2 1 3 5)
-for attempt in $(seq 0 30); do
+for attempt in $(seq 0 60); do
   run "${counts[$((attempt % 4))]}" job.yaml stopped --resume --max-time 0.004
   code=$?
   [ $code = 75 ] || break
