@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # same_bits.sh THAW SOURCE: the same job gives the same parameters and the same table of losses on 1, 2, 3 and 5 ranks, with the
-# cache on and off, and when it is stopped by a signal or killed at any moment and goes on on another number of ranks.
+# cache on and off, with AVX2 and AVX-512, with one and two threads, and when it is stopped by a signal or killed at any moment and goes on on another number of ranks.
 set -u
 thaw=$1 source=$2
 make_data=$(dirname "$thaw")/../../tests/train/make_data
@@ -53,7 +53,7 @@ YAML
 run() {
   local ranks=$1 output=$2
   shift 2
-  timeout 120 "$mpirun" "$ranks" "$thaw" train job.yaml -o "$output" "$@" > "$output.log" 2>&1
+  timeout 400 "$mpirun" "$ranks" "$thaw" train job.yaml -o "$output" "$@" > "$output.log" 2>&1
 }
 digest() {
   sed -n 's/^parameters sha256 //p' "$1.log"
@@ -75,8 +75,17 @@ for ranks in 2 3 5; do
   same_as_reference ranks$ranks
 done
 sed 's/enabled: true/enabled: false/' job.yaml > uncached.yaml
-timeout 200 "$mpirun" 2 "$thaw" train uncached.yaml -o uncached > uncached.log 2>&1
+timeout 400 "$mpirun" 2 "$thaw" train uncached.yaml -o uncached > uncached.log 2>&1
 same_as_reference uncached
+
+# The kernels of either instruction set, where this CPU has both, and threads inside a rank.
+if run 2 avx2 --isa avx2; then same_as_reference avx2; else fail "avx2: $(grep error: avx2.log)"; fi
+sed 's/batch_size: 26/&\n  threads: 2/' job.yaml > threads.yaml
+timeout 400 "$mpirun" 1 "$thaw" train threads.yaml -o threads > threads.log 2>&1
+same_as_reference threads
+sed 's/enabled: true/enabled: false/' threads.yaml > threads-uncached.yaml
+timeout 400 "$mpirun" 3 "$thaw" train threads-uncached.yaml -o threads-uncached > threads-uncached.log 2>&1
+same_as_reference threads-uncached
 
 # Stopped or killed again and again, each time on another number of ranks.
 counts=(2 5 1 3)
@@ -84,7 +93,7 @@ interrupt() { # NAME SIGNAL: SIGNAL goes to mpirun (which forwards USR1) or, for
   local name=$1 signal=$2 attempt=0 code=1 stops=0
   while [ $code -ne 0 ] && [ $attempt -lt 25 ]; do
     local ranks=${counts[$((attempt % 4))]}
-    timeout 120 "$mpirun" "$ranks" "$thaw" train job.yaml -o "$name" --resume > "$name.log" 2>&1 &
+    timeout 400 "$mpirun" "$ranks" "$thaw" train job.yaml -o "$name" --resume > "$name.log" 2>&1 &
     local launcher=$!
     sleep "1.$((RANDOM % 10))"
     if [ $attempt -lt 6 ]; then
