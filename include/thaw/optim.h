@@ -12,14 +12,19 @@ typedef struct thaw_optim_common {
   double clipnorm, global_clipnorm, clipvalue; /* 0: off; at most one of them is on */
 } thaw_optim_common;
 typedef struct thaw_optim_ops {
-  const thaw_schema *schema; /* "sgd", "adam", "adamw", "rmsprop"; every config starts with a thaw_optim_common */
+  const thaw_schema
+      *schema; /* "sgd", "adam", "adamw", "rmsprop", "lars", "lamb"; every config starts with a thaw_optim_common */
   int32_t (*slots)(const void *config);                       /* arrays kept per parameter */
   const char *(*slot_name)(const void *config, int32_t slot); /* Keras' names: "momentum", "velocity" */
   /* One update of one tensor. slot[i] [n] start at zero. `step` counts from 1 for this tensor. rate: the learning rate
-   * now. Each element depends on itself alone, in a fixed order of float32 operations. Weight decay, where the config
+   * now. Each element depends on itself alone (with LARS and LAMB: on its whole tensor), in a
+   * fixed order of operations. Weight decay, where the config
    * has one, is decoupled and comes first, as in Keras: value -= value * weight_decay * rate, for biases too. */
   void (*update)(const void *config, double rate, int64_t step, float *value, const float *gradient, float *const *slot,
                  size_t n);
+  /* The same for tensors of one dimension; NULL: as the others. */
+  void (*update_vector)(const void *config, double rate, int64_t step, float *value, const float *gradient,
+                        float *const *slot, size_t n);
 } thaw_optim_ops;
 extern const thaw_optim_ops *const thaw_optimizers[]; /* NULL-terminated */
 const thaw_optim_ops *thaw_optim_find(const char *name);

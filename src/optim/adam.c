@@ -102,5 +102,5 @@ static void update(const void *config, double rate, int64_t step, float *value, 
     plain(factors, value, gradient, slot[0], slot[1], n);
 }
 
-const thaw_optim_ops thaw_adam_ops = {&thaw_adam_schema, slots, slot_name, update};
-const thaw_optim_ops thaw_adamw_ops = {&thaw_adamw_schema, slots, slot_name, update};
+const thaw_optim_ops thaw_adam_ops = {&thaw_adam_schema, slots, slot_name, update, NULL};
+const thaw_optim_ops thaw_adamw_ops = {&thaw_adamw_schema, slots, slot_name, update, NULL};

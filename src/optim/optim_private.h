@@ -4,8 +4,9 @@
 
 #include "thaw/optim.h"
 
-extern const thaw_schema thaw_sgd_schema, thaw_adam_schema, thaw_adamw_schema, thaw_rmsprop_schema;
-extern const thaw_optim_ops thaw_sgd_ops, thaw_adam_ops, thaw_adamw_ops, thaw_rmsprop_ops;
+extern const thaw_schema thaw_sgd_schema, thaw_adam_schema, thaw_adamw_schema, thaw_rmsprop_schema, thaw_lars_schema,
+    thaw_lamb_schema;
+extern const thaw_optim_ops thaw_sgd_ops, thaw_adam_ops, thaw_adamw_ops, thaw_rmsprop_ops, thaw_lars_ops, thaw_lamb_ops;
 
 /* The fields of thaw_optim_common after the learning rate. */
 #define THAW_CLIPPING_FIELD(member, text)                                                                              \

@@ -2,10 +2,15 @@
 
 #include <string.h>
 
-const thaw_optim_ops *const thaw_optimizers[] = {&thaw_sgd_ops, &thaw_adam_ops, &thaw_adamw_ops, &thaw_rmsprop_ops,
-                                                 NULL};
-static const thaw_schema *const schemas[] = {&thaw_sgd_schema, &thaw_adam_schema, &thaw_adamw_schema,
-                                             &thaw_rmsprop_schema, NULL};
+const thaw_optim_ops *const thaw_optimizers[] = {
+    &thaw_sgd_ops, &thaw_adam_ops, &thaw_adamw_ops, &thaw_rmsprop_ops, &thaw_lars_ops, &thaw_lamb_ops, NULL};
+static const thaw_schema *const schemas[] = {&thaw_sgd_schema,
+                                             &thaw_adam_schema,
+                                             &thaw_adamw_schema,
+                                             &thaw_rmsprop_schema,
+                                             &thaw_lars_schema,
+                                             &thaw_lamb_schema,
+                                             NULL};
 
 const thaw_optim_ops *thaw_optim_find(const char *name) {
   for (const thaw_optim_ops *const *ops = thaw_optimizers; *ops; ops++)

@@ -111,4 +111,4 @@ static void update(const void *config, double rate, int64_t step, float *value, 
   }
 }
 
-const thaw_optim_ops thaw_rmsprop_ops = {&thaw_rmsprop_schema, slots, slot_name, update};
+const thaw_optim_ops thaw_rmsprop_ops = {&thaw_rmsprop_schema, slots, slot_name, update, NULL};

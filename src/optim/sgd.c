@@ -78,4 +78,4 @@ static void update(const void *config, double rate, int64_t step, float *value, 
     with_momentum(lr, momentum, value, gradient, slot[0], n);
 }
 
-const thaw_optim_ops thaw_sgd_ops = {&thaw_sgd_schema, slots, slot_name, update};
+const thaw_optim_ops thaw_sgd_ops = {&thaw_sgd_schema, slots, slot_name, update, NULL};

@@ -123,7 +123,9 @@ void train_update(train_step *step, const thaw_choice *optimizer) {
     thaw_optim_clip(optimizer->config, squares, step->gradient, state->count);
     double rate = step->factor ? step->rate * step->factor[t] : step->rate;
     state->steps++;
-    ops->update(optimizer->config, rate, state->steps, param->value, step->gradient, state->slot, state->count);
+    void (*update)(const void *, double, int64_t, float *, const float *, float *const *, size_t) =
+        state->rank == 1 && ops->update_vector ? ops->update_vector : ops->update;
+    update(optimizer->config, rate, state->steps, param->value, step->gradient, state->slot, state->count);
     if (state->average) follow(state, momentum);
   }
   if (step->coupled) thaw_live_update_statistics(step->session->live);

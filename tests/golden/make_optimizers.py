@@ -26,6 +26,10 @@ CASES = {
     "rmsprop_centered_momentum": ("RMSprop", dict(learning_rate=0.01, momentum=0.5, centered=True)),
     "rmsprop_decay": ("RMSprop", dict(learning_rate=0.01, weight_decay=0.01)),
 }
+LARGE_BATCH = {
+    "lamb": ("Lamb", dict(learning_rate=0.001)),
+    "lamb_betas": ("Lamb", dict(learning_rate=0.05, beta_1=0.8, beta_2=0.99, epsilon=1e-5)),
+}
 CLIPPING = {
     "clipnorm": ("SGD", dict(learning_rate=0.1, clipnorm=0.5)),
     "clipvalue": ("SGD", dict(learning_rate=0.1, clipvalue=0.3)),
@@ -78,5 +82,52 @@ def make(name, cases, seed):
     golden.close()
 
 
+def lars(w, g, v, step, rate, momentum=0.9, trust_coefficient=0.001, weight_decay=0.0):
+    """You, Gitman, Ginsburg 2017, in double."""
+    norm, slope = np.linalg.norm(w), np.linalg.norm(g)
+    below = slope + weight_decay * norm
+    local = trust_coefficient * norm / below if below > 0 and norm > 0 else 1.0
+    v[:] = momentum * v + rate * local * (g + weight_decay * w)
+    return w - v
+
+
+def lamb(w, g, slots, step, rate, weight_decay):
+    """You et al. 2020, algorithm 2, in double."""
+    m, v = slots
+    m[:] = 0.9 * m + 0.1 * g
+    v[:] = 0.999 * v + 0.001 * g * g
+    u = m / (1 - 0.9**step) / (np.sqrt(v / (1 - 0.999**step)) + 1e-7) + weight_decay * w
+    return w - rate * np.linalg.norm(w) / np.linalg.norm(u) * u
+
+
+def by_formula(golden, case, class_name, function, slots, start, gradient, **options):
+    group = golden.case(case, **{"class": class_name}, adapt_vectors=1.0, **options)
+    rate = options.pop("learning_rate")
+    for name, value in start.items():
+        w, state = value.astype(np.float64), np.zeros((slots,) + value.shape)
+        trace = [w]
+        for step in range(STEPS):
+            w = function(w, gradient[name][step].astype(np.float64), state if slots > 1 else state[0], step + 1, rate, **options)
+            trace.append(w)
+        put(group, name, np.stack(trace))
+
+
+def make_large_batch():
+    start, gradient = inputs(3)
+    golden = Golden("large_batch.h5")
+    group = golden.case("gradients")
+    for key, value in gradient.items():
+        put(group, key, value)
+    for case, (class_name, options) in LARGE_BATCH.items():
+        run(golden, case, class_name, options, start, gradient)
+        golden.file[case].attrs["adapt_vectors"] = 1.0
+    by_formula(golden, "lamb_decay", "Lamb", lamb, 2, start, gradient, learning_rate=0.01, weight_decay=0.1)
+    by_formula(golden, "lars", "Lars", lars, 1, start, gradient, learning_rate=10.0)
+    by_formula(golden, "lars_decay", "Lars", lars, 1, start, gradient, learning_rate=20.0, momentum=0.5,
+               trust_coefficient=0.002, weight_decay=0.1)
+    golden.close()
+
+
+make_large_batch()
 make("optimizers.h5", CASES, 1)
 make("clipping.h5", CLIPPING, 2)

@@ -156,11 +156,12 @@ static void test_slow_twins(void **context) {
   check_twin("adamw", NULL, 0, 0.004);
 }
 
-/* Updating a tensor in pieces gives the same bits: vector bodies and remainders round alike. */
+/* Updating a tensor in pieces gives the same bits: vector bodies and remainders round alike.
+ * Optimisers that tell vectors apart take norms of whole tensors. */
 static void test_pieces_give_the_same_bits(void **context) {
   (void)context;
   for (const thaw_optim_ops *const *ops = thaw_optimizers; *ops; ops++)
-    for (int variant = 0; variant < 2; variant++) {
+    for (int variant = 0; variant < 2 && !(*ops)->update_vector; variant++) {
       void *config = make_config(*ops, variant ? "momentum" : NULL, 0.9, "amsgrad", variant);
       run *whole = thaw_new(1, sizeof *whole), *pieces = thaw_new(1, sizeof *pieces);
       start(whole);
