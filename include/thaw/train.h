@@ -91,6 +91,15 @@ bool thaw_run_recognize(const char *folder);
 thaw_status thaw_checkpoint_describe(const char *path, thaw_text *out) THAW_CHECKED;
 thaw_status thaw_run_describe(const char *folder, thaw_text *out) THAW_CHECKED;
 
+/* [local] The loss, metrics and phase's optimiser of a job as JSON in Keras' words (thaw_export_training). Clear it
+ * also after a failure. */
+typedef struct thaw_keras_training_text {
+  const char *optimizer_class;
+  thaw_text optimizer_config, loss, metrics;
+} thaw_keras_training_text;
+thaw_status thaw_keras_training(const thaw_job *job, int32_t phase, thaw_keras_training_text *out) THAW_CHECKED;
+void thaw_keras_training_clear(thaw_keras_training_text *text);
+
 typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */
   bool overwrite; /* start anew in a run folder that holds another run */

@@ -24,16 +24,26 @@ bool thaw_weights_recognize(const char *path);
 /* A table of layers, shapes, digests, and which architecture it is. */
 thaw_status thaw_weights_describe(const char *path, thaw_text *out) THAW_CHECKED;
 
+/* With what Keras may go on training; JSON texts. */
+typedef struct thaw_export_training {
+  const char *optimizer_class, *optimizer_config; /* "Adam", {"learning_rate": 0.001, ...} */
+  const char *loss, *metrics;                     /* "categorical_crossentropy" or an object; ["accuracy"] */
+} thaw_export_training;
 typedef struct thaw_export_options {
-  const char *name;            /* of the model */
-  const char *preprocessing;   /* recorded in an attribute, "caffe", ... */
-  const thaw_strings *classes; /* recorded in an attribute; may be NULL */
-  const char *training_config; /* JSON or NULL */
+  const char *name;                     /* of the model */
+  const char *preprocessing;            /* recorded in an attribute, "caffe", ... */
+  const thaw_strings *classes;          /* recorded in an attribute; may be NULL */
+  const thaw_export_training *training; /* may be NULL */
 } thaw_export_options;
 /* The whole network as a Keras legacy HDF5 model: model_config JSON + /model_weights. Opens with
  * keras.models.load_model. */
 thaw_status thaw_weights_export(const thaw_graph *graph, const char *path,
                                 const thaw_export_options *options) THAW_CHECKED;
+/* The same as a .keras archive. What Keras has no place for (preprocessing, classes) is in its member thaw.json. */
+thaw_status thaw_weights_export_keras(const thaw_graph *graph, const char *path,
+                                      const thaw_export_options *options) THAW_CHECKED;
+/* Weights only, in Keras 3's layout (.weights.h5): the whole network. */
+thaw_status thaw_weights_save_objects(const thaw_graph *graph, const char *path) THAW_CHECKED;
 /* Weights only, legacy notop layout (backbone nodes only when !head_too). */
 thaw_status thaw_weights_save(const thaw_graph *graph, const char *path, bool head_too) THAW_CHECKED;
 

@@ -4,11 +4,17 @@
 #include "thaw/memory.h"
 #include "thaw/weights.h"
 
+#include <string.h>
+
 static const char details[] =
-    "Writes the whole network (backbone, head, architecture as JSON) into one HDF5 file that opens with\n"
-    "keras.models.load_model(FILE, compile=False). The model takes images as the backbone expects them: the attribute\n"
-    "`preprocessing` of the file says how (caffe, tf, torch, raw), `class_names` what its outputs mean.\n\n"
-    "  thaw export runs/chest-vgg16 --output chest.h5\n";
+    "Writes the whole network (backbone, head, architecture as JSON) into one file that opens with\n"
+    "keras.models.load_model(FILE), compiled with the job's loss, metrics and last optimiser. The name says which "
+    "format:\n"
+    ".keras is Keras 3's archive, .h5 the older HDF5 file, .weights.h5 Keras 3's weights alone (model.load_weights).\n"
+    "The model takes images as the backbone expects them: the attribute `preprocessing` of the .h5 file, and the "
+    "member\n"
+    "thaw.json of the archive, say how (caffe, tf, torch, raw), `class_names` what its outputs mean.\n\n"
+    "  thaw export runs/chest-vgg16 --output chest.keras\n";
 
 typedef struct export_options {
   const char *checkpoint, *output;
@@ -21,9 +27,9 @@ static thaw_status parse(cli_context *cli, export_options *o) {
        .letter = 'o',
        .kind = CLI_TEXT,
        .target = &o->output,
-       .value = "FILE.h5",
+       .value = "FILE",
        .fallback = "model.h5 in the run folder",
-       .help = "the file to write"},
+       .help = "the file to write: .keras, .h5 or .weights.h5"},
       {.name = "checkpoint",
        .kind = CLI_TEXT,
        .target = &o->checkpoint,
@@ -46,15 +52,37 @@ static thaw_status parse(cli_context *cli, export_options *o) {
   return cli_parse(cli, &usage);
 }
 
+static bool ends_with(const char *text, const char *end) {
+  size_t length = strlen(text), size = strlen(end);
+  return length >= size && strcmp(text + length - size, end) == 0;
+}
+
+/* Whole models carry what Keras needs to go on training. */
+static thaw_status write_whole(const cli_run *run, const char *path) {
+  const thaw_session *s = run->session;
+  thaw_keras_training_text text;
+  thaw_status status = thaw_keras_training(run->job, s->phase, &text);
+  const thaw_export_training training = {.optimizer_class = text.optimizer_class,
+                                         .optimizer_config = text.optimizer_config.data,
+                                         .loss = text.loss.data,
+                                         .metrics = text.metrics.data};
+  const thaw_export_options options = {.name = run->job->name,
+                                       .preprocessing = thaw_preprocessing_names[s->input.preprocessing],
+                                       .classes = &s->classes,
+                                       .training = &training};
+  if (status == THAW_OK)
+    status = ends_with(path, ".keras") ? thaw_weights_export_keras(s->graph, path, &options)
+                                       : thaw_weights_export(s->graph, path, &options);
+  thaw_keras_training_clear(&text);
+  return status;
+}
+
 static thaw_status write_model(const cli_run *run, const char *path, const export_options *o) {
   const thaw_session *s = run->session;
   if (thaw_file_exists(path) && !o->overwrite)
     return thaw_fail(THAW_ERR_USAGE, "%s is there already; give another --output, or --overwrite", path);
-  if (o->weights_only) return thaw_weights_save(s->graph, path, true);
-  const thaw_export_options options = {.name = run->job->name,
-                                       .preprocessing = thaw_preprocessing_names[s->input.preprocessing],
-                                       .classes = &s->classes};
-  return thaw_weights_export(s->graph, path, &options);
+  if (ends_with(path, ".weights.h5")) return thaw_weights_save_objects(s->graph, path);
+  return o->weights_only ? thaw_weights_save(s->graph, path, true) : write_whole(run, path);
 }
 
 static thaw_status export_run(cli_context *cli, const cli_run *run, const export_options *o) {

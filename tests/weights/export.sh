@@ -54,6 +54,12 @@ cmp -s run/model.h5 again.h5 || complain "export on 3 ranks writes another file"
 before=$(sha256sum <run/model.h5)
 fails 2 'run/model.h5 is there already' export run
 [ "$before" = "$(sha256sum <run/model.h5)" ] || complain "export has overwritten a file"
+run 1 export run --output run/model.keras
+expect_done export run/model.keras
+run 2 export run --output again.keras
+cmp -s run/model.keras again.keras || complain "export on 2 ranks writes another archive"
+run 1 export run --output run/run.weights.h5
+expect_done export run/run.weights.h5
 fails 1 'missing/model.h5' export run --output missing/model.h5
 fails 3 'nothing is not a run folder' export nothing
 run 1 export run --overwrite

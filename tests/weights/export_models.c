@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SIZE = 64, IMAGES = 4, CLASSES = 5 };
+enum { SIZE = 72, IMAGES = 4, CLASSES = 5 };
 
 static const struct {
   const char *architecture, *weights;
@@ -21,6 +21,8 @@ static const struct {
     {"mobilenetv2", "mobilenet_v2_nsfwjs_1.0_224_notop_gz.h5"},
     {"resnet50", NULL},
     {"densenet121", NULL},
+    {"xception", NULL},
+    {"efficientnetb0", NULL},
 };
 
 static thaw_status add_head(thaw_graph *graph, int32_t node) {
@@ -104,13 +106,20 @@ static thaw_status write_io(const char *path, const float *x, const float *y, co
 static thaw_status export_graph(const thaw_graph *graph, const char *folder, const char *name) {
   float *x = thaw_new((size_t)IMAGES * SIZE * SIZE * 3, sizeof *x), y[IMAGES * CLASSES];
   char *model = thaw_format("%s/%s.h5", folder, name), *io = thaw_format("%s/%s_io.h5", folder, name);
+  char *archive = thaw_format("%s/%s.keras", folder, name), *objects = thaw_format("%s/%s.weights.h5", folder, name);
   char digest[THAW_DIGEST_TEXT];
   thaw_strings classes = {0};
-  thaw_status status = x && model && io ? THAW_OK : THAW_ERR_MEMORY;
+  thaw_status status = x && model && io && archive && objects ? THAW_OK : THAW_ERR_MEMORY;
   for (int i = 0; i < CLASSES && status == THAW_OK; i++)
     status = thaw_strings_add(&classes, (char[]){(char)('a' + i), 0});
-  thaw_export_options options = {.name = name, .preprocessing = "tf", .classes = &classes};
+  const thaw_export_training training = {.optimizer_class = "Adam",
+                                         .optimizer_config = "{\"learning_rate\": 0.002, \"beta_1\": 0.8}",
+                                         .loss = "\"categorical_crossentropy\"",
+                                         .metrics = "[\"accuracy\"]"};
+  thaw_export_options options = {.name = name, .preprocessing = "tf", .classes = &classes, .training = &training};
   if (status == THAW_OK) status = thaw_weights_export(graph, model, &options);
+  if (status == THAW_OK) status = thaw_weights_export_keras(graph, archive, &options);
+  if (status == THAW_OK) status = thaw_weights_save_objects(graph, objects);
   if (status == THAW_OK) status = thaw_weights_digest(graph, false, digest);
   if (status == THAW_OK) {
     fill_images(x);
@@ -120,6 +129,8 @@ static thaw_status export_graph(const thaw_graph *graph, const char *folder, con
   thaw_strings_clear(&classes);
   thaw_free(x);
   thaw_free(model);
+  thaw_free(archive);
+  thaw_free(objects);
   thaw_free(io);
   return status;
 }

@@ -18,13 +18,27 @@ import numpy as np
 LIMIT = 1e-5  # largest difference of a probability
 
 
+def other_formats(path, model, x, expected):
+    """The same network as a .keras archive and as Keras 3 weights; both whole-model files come compiled."""
+    archive = keras.models.load_model(path + ".keras")
+    for compiled in (archive, keras.models.load_model(path + ".h5")):
+        assert type(compiled.optimizer).__name__ == "Adam" and abs(float(compiled.optimizer.beta_1) - 0.8) < 1e-6
+        assert abs(float(compiled.optimizer.learning_rate) - 0.002) < 1e-6 and compiled.loss is not None
+    history = archive.fit(x, np.eye(expected.shape[1])[: len(x)], epochs=1, verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    archive = keras.models.load_model(path + ".keras")
+    emptied = keras.models.clone_model(model)
+    emptied.load_weights(path + ".weights.h5")
+    return max(float(np.abs(m.predict(x, verbose=0) - expected).max()) for m in (archive, emptied))
+
+
 def compare(folder, name):
     path = os.path.join(folder, name)
     model = keras.models.load_model(path + ".h5", compile=False)
     with h5py.File(path + "_io.h5") as file:
         x, expected, digest = file["x"][...], file["y"][...], file.attrs["digest"].decode()
     found = model.predict(x, verbose=0)
-    worst = float(np.abs(found - expected).max())
+    worst = max(float(np.abs(found - expected).max()), other_formats(path, model, x, expected))
     spread = float(expected.std(axis=0).max())
     print(f"{name}: {len(model.layers)} layers, {model.count_params():,} parameters, largest difference {worst:.2e} "
           f"(outputs differ by {spread:.2e} between images)", flush=True)
