@@ -105,7 +105,7 @@ static thaw_status io_cursor(checkpoint_io *io, train_state *s) {
 
 /* ------------------------------------------------------------------ arrays */
 
-/* Chunks of about 1 MB, each with a checksum. */
+/* Chunks of at most about 1 MB, each with a checksum. */
 static thaw_h5_layout layout_of(thaw_h5_type type, int rank, const int64_t *dim) {
   thaw_h5_layout layout = {.type = type, .rank = rank, .chunk_rows = 1};
   int64_t row = (int64_t)thaw_h5_type_size(type);
@@ -114,7 +114,9 @@ static thaw_h5_layout layout_of(thaw_h5_type type, int rank, const int64_t *dim)
     if (i) row *= dim[i];
   }
   int64_t rows = (1 << 20) / row;
-  layout.chunk_rows = rows < 1 ? 1 : rows > dim[0] ? dim[0] : rows;
+  if (rows < 1) rows = 1;
+  int64_t chunks = (dim[0] + rows - 1) / rows;
+  layout.chunk_rows = (dim[0] + chunks - 1) / chunks; /* all alike: the last one is stored whole */
   return layout;
 }
 
