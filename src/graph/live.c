@@ -136,6 +136,15 @@ static size_t larger(size_t a, size_t b) {
   return a > b ? a : b;
 }
 
+/* A convolution's input gradients are faster for many samples at once, where its scratch allows that: parameters then
+ * have calls of their own. */
+static bool goes_apart(const thaw_live *live, int32_t index) {
+  const thaw_node *from = live->graph->node[index];
+  const live_node *node = &live->node[index];
+  return node->trains && from->layer.ops == &thaw_layer_conv2d && node->forward_chunk > live->slice &&
+         live->node[from->input[0]].needs_gradient;
+}
+
 /* Scratch for the largest call, and room for gradients of one call's inputs that are added to others. Layers that train
  * go back slice by slice, the others in the chunks of the forward pass. */
 static thaw_status allocate_scratch(thaw_live *live) {
@@ -146,8 +155,9 @@ static thaw_status allocate_scratch(thaw_live *live) {
     int32_t chunk = live->max_samples;
     if (scratch_of(live, layer, chunk) > SCRATCH_LIMIT) chunk = live->slice < chunk ? live->slice : chunk;
     live->node[i].forward_chunk = chunk;
-    int32_t back = live->node[i].trains ? live->slice : chunk;
-    scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, back)));
+    live->node[i].apart = goes_apart(live, i);
+    int32_t back = live->node[i].trains && !live->node[i].apart ? live->slice : chunk;
+    scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, live->slice)));
     temporary = larger(temporary, shared_inputs(live, i) * (size_t)back);
   }
   live->scratch = take(live, scratch, 1);

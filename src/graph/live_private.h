@@ -21,6 +21,7 @@ typedef struct live_node {
   int32_t tensor[THAW_MAX_PARAMS];  /* live tensor index of each parameter, -1 */
   float *gradient[THAW_MAX_PARAMS]; /* one slice's gradient */
   bool trains;                      /* any tensor >= 0 */
+  bool apart;                       /* goes back for its parameters slice by slice, then for its input in chunks */
   double *forward_totals, *backward_totals, *slice_sums;
 } live_node;
 

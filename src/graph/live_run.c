@@ -127,16 +127,19 @@ static void add_gradients(const run *r, int32_t index, int32_t first, int32_t n,
   }
 }
 
+/* What a backward call makes. */
+typedef enum wanted { WANT_BOTH, WANT_PARAMETERS, WANT_INPUTS } wanted;
+
 static void backward_call(const run *r, int32_t index, int32_t first, int32_t n, const float *dy, const bool *had,
-                          bool from_logits) {
+                          bool from_logits, wanted want) {
   live_node *node = &r->live->node[index];
   const thaw_layer *layer = &r->live->graph->node[index]->layer;
   const float *x[THAW_MAX_INPUTS];
-  float *dx[THAW_MAX_INPUTS];
+  float *dx[THAW_MAX_INPUTS] = {NULL}, *none[THAW_MAX_PARAMS] = {NULL};
   thaw_layer_io io = call_io(r, index, first, n, x);
   io.from_logits = from_logits;
-  choose_targets(r, index, first, n, had, dx);
-  layer->ops->backward(layer, &io, dy + (size_t)first * node->count, dx, node->gradient);
+  if (want != WANT_PARAMETERS) choose_targets(r, index, first, n, had, dx);
+  layer->ops->backward(layer, &io, dy + (size_t)first * node->count, dx, want == WANT_INPUTS ? none : node->gradient);
   add_gradients(r, index, first, n, had, dx);
 }
 
@@ -159,12 +162,14 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
   if (node->coupled) THAW_TRY(batch_sums(r, index, dy, node->backward_totals));
   for (int32_t s = 0; node->trains && s < r->share->slices; s++) {
     int32_t first = r->share->slice_start[s];
-    backward_call(r, index, first, r->share->slice_start[s + 1] - first, dy, had, from_logits);
+    backward_call(r, index, first, r->share->slice_start[s + 1] - first, dy, had, from_logits,
+                  node->apart ? WANT_PARAMETERS : WANT_BOTH);
     send_gradients(r, index, r->share->slice[s]);
   }
-  for (int32_t first = 0; !node->trains && first < r->share->samples; first += node->forward_chunk) {
+  for (int32_t first = 0; (node->apart || !node->trains) && first < r->share->samples; first += node->forward_chunk) {
     int32_t left = r->share->samples - first;
-    backward_call(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, dy, had, from_logits);
+    backward_call(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, dy, had, from_logits,
+                  WANT_INPUTS);
   }
   return THAW_OK;
 }

@@ -28,22 +28,29 @@ static double top_of(const thaw_layer *layer) {
   return ((const thaw_re_lu_config *)layer->config)->max_value;
 }
 
+/* The same operations on each element, some at once: the same bits. */
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void clamp(const float *restrict x, float top,
+                                                                               size_t count, float *restrict y) {
+  for (size_t i = 0; i < count; i++) y[i] = x[i] < 0 ? 0 : x[i] > top ? top : x[i]; /* NaN stays NaN */
+}
+
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void
+clamp_backward(const float *restrict y, const float *restrict dy, float top, size_t count, float *restrict dx) {
+  for (size_t i = 0; i < count; i++) dx[i] = (y[i] > 0) & (y[i] < top) ? dy[i] : 0;
+}
+
+static float limit_of(const thaw_layer *layer) {
+  return top_of(layer) > 0 ? (float)top_of(layer) : (float)1e38;
+}
+
 static void re_lu_forward(const thaw_layer *layer, const thaw_layer_io *io) {
-  size_t count = rows_of(layer, io->n) * (size_t)layer->output.c;
-  float top = top_of(layer) > 0 ? (float)top_of(layer) : (float)1e38;
-  for (size_t i = 0; i < count; i++) {
-    float x = io->x[0][i];
-    io->y[i] = x < 0 ? 0 : x > top ? top : x; /* NaN stays NaN */
-  }
+  clamp(io->x[0], limit_of(layer), rows_of(layer, io->n) * (size_t)layer->output.c, io->y);
 }
 
 static void re_lu_backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
                            float *const *gradient) {
   (void)gradient;
-  size_t count = rows_of(layer, io->n) * (size_t)layer->output.c;
-  float top = top_of(layer) > 0 ? (float)top_of(layer) : (float)1e38;
-  if (!dx[0]) return;
-  for (size_t i = 0; i < count; i++) dx[0][i] = io->y[i] > 0 && io->y[i] < top ? dy[i] : 0;
+  if (dx[0]) clamp_backward(io->y, dy, limit_of(layer), rows_of(layer, io->n) * (size_t)layer->output.c, dx[0]);
 }
 
 static double flops(const thaw_layer *layer) {

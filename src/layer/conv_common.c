@@ -77,11 +77,15 @@ const float *thaw_conv_dz(const thaw_layer *layer, const thaw_layer_io *io, cons
   return scratch;
 }
 
-void thaw_conv_bias_gradient(const thaw_layer *layer, int32_t n, const float *dz, float *out) {
-  size_t rows = (size_t)n * thaw_conv_pixels(layer), k = (size_t)layer->output.c;
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void sum_rows(const float *restrict x, size_t rows,
+                                                                                  size_t k, float *restrict out) {
   for (size_t j = 0; j < k; j++) out[j] = 0;
   for (size_t r = 0; r < rows; r++)
-    for (size_t j = 0; j < k; j++) out[j] += dz[r * k + j];
+    for (size_t j = 0; j < k; j++) out[j] += x[r * k + j];
+}
+
+void thaw_conv_bias_gradient(const thaw_layer *layer, int32_t n, const float *dz, float *out) {
+  sum_rows(dz, (size_t)n * thaw_conv_pixels(layer), (size_t)layer->output.c, out);
 }
 
 void thaw_conv_keras_config(const thaw_layer *layer, thaw_text *json) {
