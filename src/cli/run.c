@@ -1,6 +1,14 @@
 #include "cli/run.h"
 #include "thaw/memory.h"
 
+/* [local] The checkpoint that was asked for, or the one that stands for the run. */
+static thaw_status choose_checkpoint(const char *wanted, cli_run *run) {
+  if (!wanted) return thaw_run_checkpoint(run->folder, &run->checkpoint);
+  if (!thaw_file_exists(wanted)) return thaw_fail(THAW_ERR_DATA, "%s: no such checkpoint", wanted);
+  run->checkpoint = thaw_copy_text(wanted);
+  return run->checkpoint ? THAW_OK : THAW_ERR_MEMORY;
+}
+
 static thaw_status open_session(cli_context *cli, const char *checkpoint, const thaw_session_options *options,
                                 cli_run *run) {
   char *path = thaw_path_join(run->folder, "job.yaml");
@@ -9,9 +17,9 @@ static thaw_status open_session(cli_context *cli, const char *checkpoint, const 
   if (status == THAW_ERR_DATA) status = thaw_fail_in(status, "%s is not a run folder: ", run->folder);
   thaw_free(path);
   if (status != THAW_OK) return status;
-  status = checkpoint ? THAW_OK : thaw_run_checkpoint(run->folder, &run->checkpoint);
-  if (checkpoint && !(run->checkpoint = thaw_copy_text(checkpoint))) status = THAW_ERR_MEMORY;
-  THAW_TRY(thaw_agree(cli->comm, status));
+  status = cli_is_root(cli) ? choose_checkpoint(checkpoint, run) : THAW_OK;
+  THAW_TRY(cli_share_status(cli, status));
+  THAW_TRY(thaw_agree(cli->comm, cli_is_root(cli) ? THAW_OK : choose_checkpoint(checkpoint, run)));
   THAW_TRY(thaw_session_create(cli->comm, run->job, options, cli->log, &run->session));
   return thaw_session_load(run->session, cli->comm, run->checkpoint, cli->log);
 }
