@@ -114,4 +114,22 @@ typedef struct thaw_train_result {
 thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
                        thaw_train_result *out) THAW_CHECKED;
 
+/* ------------------------------------------------------------------ a rising learning rate */
+typedef struct thaw_lr_find_options {
+  double low, high;             /* first and last learning rate, both above 0 */
+  int32_t steps;                /* at least 20 */
+  int32_t phase;                /* of the job, 0 .. */
+  const char *checkpoint, *isa; /* may be NULL */
+} thaw_lr_find_options;
+typedef struct thaw_lr_find_result {
+  double *rate, *loss, *smooth; /* [count] */
+  int32_t count, lowest;        /* lowest: index of the lowest smooth loss */
+  double suggestion;            /* where the loss falls fastest; 0: nowhere */
+  bool diverged;                /* before `high` was reached */
+} thaw_lr_find_result;
+/* [collective] Writes nothing but the feature cache. */
+thaw_status thaw_lr_find(thaw_comm *comm, const thaw_job *job, const thaw_lr_find_options *options, thaw_log *log,
+                         thaw_lr_find_result *out) THAW_CHECKED;
+void thaw_lr_find_clear(thaw_lr_find_result *out);
+
 #endif

@@ -96,6 +96,7 @@ thaw_status cli_help_job(cli_context *cli) THAW_CHECKED;
 
 /* [collective] One per verb, in cmd_<verb>.c. */
 thaw_status cli_import(cli_context *cli);
+thaw_status cli_lr_find(cli_context *cli);
 thaw_status cli_train(cli_context *cli);
 thaw_status cli_inspect(cli_context *cli);
 thaw_status cli_evaluate(cli_context *cli);

@@ -4,6 +4,7 @@
 const cli_verb cli_verbs[] = {
     {"import", "turn images, lists and arrays into shards", cli_import},
     {"inspect", "show what a file holds", cli_inspect},
+    {"lr-find", "find a learning rate for a job", cli_lr_find},
     {"train", "train new layers on a frozen network", cli_train},
     {"evaluate", "loss, metrics, per-class table and confusion of a run", cli_evaluate},
     {"predict", "outputs and classes for shards or images", cli_predict},
