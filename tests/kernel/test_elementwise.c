@@ -76,6 +76,43 @@ static void first_maximum_takes_the_gradient(void **state) {
   testing_same("dx", dx, expected, sizeof dx);
 }
 
+/* Each window's gradient by plain loops, for more channels than the kernel takes at a time. */
+static void plain_pool_backward(const thaw_pool_desc *d, const float *x, const float *dy, float *dx) {
+  int32_t h, w;
+  thaw_pool_output(d, &h, &w);
+  for (int32_t o = 0; o < h * w * d->c; o++) {
+    int32_t c = o % d->c, top = o / d->c / w * d->stride_h - d->pad_top,
+            left = o / d->c % w * d->stride_w - d->pad_left;
+    int32_t best = -1, inside = 0;
+    for (int pass = 0; pass < 2; pass++) /* what the window holds, then the gradients */
+      for (int32_t i = 0; i < d->kh * d->kw; i++) {
+        int32_t y = top + i / d->kw, z = left + i % d->kw, at = (y * d->w + z) * d->c + c;
+        if (y < 0 || y >= d->h || z < 0 || z >= d->w) continue;
+        if (pass == 0) inside++;
+        if (pass == 0 && (best < 0 || x[at] > x[best])) best = at;
+        if (pass == 1 && d->average) dx[at] += dy[o] / (float)inside;
+        if (pass == 1 && !d->average && at == best) dx[at] += dy[o];
+      }
+  }
+}
+
+static void pool_backward_is_the_plain_loop(void **state) {
+  (void)state;
+  for (int average = 0; average < 2; average++)
+    for (int32_t c = 1; c < 160; c += 23) {
+      thaw_pool_desc d = {.h = 9, .w = 7, .c = c, .kh = 3, .kw = 3, .stride_h = 2, .stride_w = 2, .average = average};
+      d.pad_top = d.pad_left = d.pad_bottom = d.pad_right = 1;
+      size_t count = (size_t)(d.h * d.w * c);
+      float *x = testing_numbers(count, 3, 2), *dy = testing_numbers(count, 4, 1);
+      float *dx = testing_numbers(count, 5, 0), *expected = testing_numbers(count, 5, 0);
+      for (size_t i = 0; i < count; i++) x[i] = floorf(x[i] * 2); /* equal maxima */
+      thaw_pool_backward(&d, x, dy, 1, dx);
+      plain_pool_backward(&d, x, dy, expected);
+      testing_close("dx", dx, expected, count, 0);
+      thaw_free(x), thaw_free(dy), thaw_free(dx), thaw_free(expected);
+    }
+}
+
 static void global_pool_sums_pixels(void **state) {
   (void)state;
   const thaw_isa *isas[2];
@@ -291,6 +328,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pool_matches_twin),
       cmocka_unit_test(pool_backward_is_the_derivative),
+      cmocka_unit_test(pool_backward_is_the_plain_loop),
       cmocka_unit_test(first_maximum_takes_the_gradient),
       cmocka_unit_test(global_pool_sums_pixels),
       cmocka_unit_test(activations_are_accurate),

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# same_bits_live.sh THAW SOURCE: thawed residual networks give the same parameters on 1, 2, 3 and 5 ranks and with either instruction
+# set: pointwise, strided, depthwise and 3x3 convolutions, batch-norm over the batch and with constant statistics.
+set -u
+thaw=$1 source=$2
+make_data=$(dirname "$thaw")/../../tests/train/make_data
+mpirun=$source/tests/support/mpirun.sh
+folder=$(mktemp -d /tmp/thaw-live-XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+
+"$make_data" train 47 3 32 2 1 || exit 1
+
+# write_job NAME NETWORK CUT LIVE TRAIN_BATCH_NORM
+write_job() {
+  cat > "$1.yaml" <<YAML
+name: $1
+seed: 5
+output: $1
+backbone: {architecture: $2, input: [32, 32, 3], cut: $3}
+head:
+  - {layer: global_average_pooling}
+  - {layer: dense, units: 3, activation: softmax}
+data: {train: train/catalog.yaml}
+training:
+  loss: categorical_crossentropy
+  batch_size: 26
+  slice: 4
+  phases:
+    - {epochs: 2, unfreeze: $4, train_batch_norm: $5, optimizer: {name: adam, learning_rate: 1.0e-3}}
+YAML
+}
+
+# check NAME: all ranks, both instruction sets
+check() {
+  local reference='' ranks option found
+  for run in "1" "2" "3" "5" "2 --isa avx2"; do
+    read -r ranks option <<< "$run"
+    # shellcheck disable=SC2086
+    timeout 400 "$mpirun" "$ranks" "$thaw" train "$1.yaml" -o "$1-out" --overwrite $option > log 2>&1
+    found=$(sed -n 's/^parameters sha256 //p' log)
+    [ -n "$reference" ] || reference=$found
+    if [ -z "$found" ] || [ "$found" != "$reference" ]; then
+      echo "FAILED: $1 on $run: '$found' instead of '$reference' $(grep error: log)"
+      failures=$((failures + 1))
+    fi
+  done
+  echo "$1: $reference"
+}
+
+write_job bottleneck resnet50 conv3_block2_out '[conv3_block1, conv3_block2]' false
+write_job bottleneck-norm resnet50 conv3_block1_out conv3_block1 true
+write_job inverted mobilenetv2 block_4_project_BN '[block_2, block_3, block_4]' false
+check bottleneck
+check bottleneck-norm
+check inverted
+exit $((failures > 0))
