@@ -73,4 +73,8 @@ thaw_status thaw_prefetch_want(thaw_prefetch *prefetch, const uint64_t *sample, 
 thaw_status thaw_prefetch_take(thaw_prefetch *prefetch, int32_t count, float *out) THAW_CHECKED;
 thaw_prefetch_stats thaw_prefetch_statistics(const thaw_prefetch *prefetch);
 
+/* In place: pixels [pixels][c] of 0 .. 255 as the mode wants them; where c is not 3, the mean of the three colours'
+ * constants stands for each. */
+void thaw_preprocess(thaw_preprocessing mode, float *x, size_t pixels, int32_t c);
+
 #endif

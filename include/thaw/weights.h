@@ -17,6 +17,13 @@ thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log
  * to its only output. THAW_ERR_DATA naming layer and position for layers or options that are not supported. */
 thaw_status thaw_weights_read_model(const char *path, const thaw_shape *input, const char *cut, thaw_graph **out,
                                     int32_t *last_out) THAW_CHECKED;
+/* What thaw wrote into a model that it exported; empty for any other model. */
+typedef struct thaw_model_facts {
+  char *preprocessing; /* or NULL */
+  thaw_strings classes;
+} thaw_model_facts;
+thaw_status thaw_weights_read_facts(const char *path, thaw_model_facts *out) THAW_CHECKED;
+void thaw_model_facts_clear(thaw_model_facts *facts);
 /* Digest over the current frozen parameter values, as thaw_weights_load computes it. */
 thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char digest_out[65]) THAW_CHECKED;
 /* True for a file that thaw_weights_load and thaw_weights_describe can open. */

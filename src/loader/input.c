@@ -94,7 +94,7 @@ static void preprocess_channels(thaw_preprocessing mode, float *x, size_t count)
 }
 
 /* keras.applications.imagenet_utils.preprocess_input, operation by operation in float32. */
-static void preprocess(thaw_preprocessing mode, float *x, size_t pixels, int32_t c) {
+void thaw_preprocess(thaw_preprocessing mode, float *x, size_t pixels, int32_t c) {
   static const float bgr_mean[3] = {103.939f, 116.779f, 123.68f};
   static const float mean[3] = {0.485f, 0.456f, 0.406f}, deviation[3] = {0.229f, 0.224f, 0.225f};
   size_t count = pixels * (size_t)c;
@@ -157,6 +157,6 @@ thaw_status thaw_input_make(const thaw_input *input, const thaw_dataset_info *da
   thaw_status status = bring_to_shape(input, data, pixels, stored, out);
   if (stored != out) thaw_free(stored);
   if (status == THAW_OK && view >= 0 && input->augment.enabled) status = augment(input, sample, view, out);
-  if (status == THAW_OK) preprocess(input->preprocessing, out, values(input->h, input->w, 1), input->c);
+  if (status == THAW_OK) thaw_preprocess(input->preprocessing, out, values(input->h, input->w, 1), input->c);
   return status;
 }

@@ -10,6 +10,7 @@ folder_of() {
   case $1 in
   status | memory | rng | file | text | digest | zip | log) echo base ;;
   job | schema) echo config ;;
+  predict) echo eval ;;
   *) echo "$1" ;;
   esac
 }

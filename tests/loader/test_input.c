@@ -94,8 +94,17 @@ static void test_errors(void **context) {
   data.value_max = NAN;
   assert_thaw_fails(thaw_input_check(&input, &data, "a.h5"), THAW_ERR_DATA, "largest pixel value");
   data.value_max = 255;
-  input.c = 1;
-  assert_thaw_fails(thaw_input_check(&input, &data, "a.h5"), THAW_ERR_USAGE, "preprocessing 'caffe'");
+}
+
+/* Channels that are no colours: the mean of the three colours' constants for each. */
+static void test_other_channels(void **context) {
+  (void)context;
+  float grey[] = {0, 114.799f, 255}, many[] = {0, 127.5f, 255, 51};
+  thaw_preprocess(THAW_PREPROCESS_CAFFE, grey, 3, 1);
+  assert_true(grey[0] == -114.799f && grey[1] == 0 && fabsf(grey[2] - 140.201f) < 1e-4f);
+  thaw_preprocess(THAW_PREPROCESS_TORCH, many, 2, 2);
+  const float scaled[] = {0, 0.5f, 1, 0.2f};
+  for (int i = 0; i < 4; i++) assert_true(fabsf(many[i] - (scaled[i] - 0.449f) / 0.226f) < 1e-5f);
 }
 
 static void test_key(void **context) {
@@ -122,6 +131,7 @@ int main(void) {
       cmocka_unit_test(test_channels),
       cmocka_unit_test(test_resize),
       cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_other_channels),
       cmocka_unit_test(test_key),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

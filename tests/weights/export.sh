@@ -60,6 +60,11 @@ run 2 export run --output again.keras
 cmp -s run/model.keras again.keras || complain "export on 2 ranks writes another archive"
 run 1 export run --output run/run.weights.h5
 expect_done export run/run.weights.h5
+example=$(dirname "$thaw")/../../tests/eval/predict_example
+if [ -x "$example" ]; then # the class names go with the model; the run folder will do
+  "$example" run >out && [ "$(wc -l <out)" = 5 ] || complain "predict_example run: $(cat out)"
+  cp out folder.out && "$example" run/model.h5 >out && cmp -s out folder.out || complain "the two formats predict differently"
+fi
 fails 1 'missing/model.h5' export run --output missing/model.h5
 fails 3 'nothing is not a run folder' export nothing
 run 1 export run --overwrite
