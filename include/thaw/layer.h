@@ -67,11 +67,14 @@ typedef struct thaw_layer_ops {
    * whose own activation is softmax or sigmoid saves exactly its logits, [output] floats per sample. */
   size_t (*saved_bytes)(const thaw_layer *layer);
   size_t (*scratch_bytes)(const thaw_layer *layer, const thaw_isa *isa, int32_t n);
-  /* NULL: none. What all calls of a step share, made from the parameters (packed weights). Created once; *out may stay
-   * NULL when the layer has no use for one. refresh: before every forward pass. */
+  /* NULL: none. What all calls of one pass share, made from the parameters (packed weights). Created once; *out may
+   * stay NULL when the layer has no use for one. */
   thaw_status (*workspace_create)(const thaw_layer *layer, const thaw_isa *isa, thaw_arena *arena, bool backward,
                                   void **out);
-  void (*workspace_refresh)(const thaw_layer *layer, void *workspace);
+  /* Before the layer's forward calls, and with `backward` before its backward calls: `block`, of workspace_bytes, is
+   * filled, and is the layer's until another layer is refreshed. */
+  size_t (*workspace_bytes)(const void *workspace);
+  void (*workspace_refresh)(const thaw_layer *layer, void *workspace, bool backward, void *block);
   void (*workspace_destroy)(void *workspace); /* what the arena does not hold */
   /* NULL: zeros. Fills layer->param[].value from streams of THAW_RNG_INIT that layer->index tells apart. */
   void (*initialize)(thaw_layer *layer, uint64_t seed);

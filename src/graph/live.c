@@ -106,16 +106,21 @@ static thaw_status allocate_gradients(thaw_live *live) {
   return status;
 }
 
+/* One block serves all layers in turn. */
 static thaw_status create_workspaces(thaw_live *live) {
+  size_t most = 0;
   for (int32_t i = 0; i < live->count; i++) {
     const thaw_layer *layer = &live->graph->node[i]->layer;
     bool passes = false; /* a gradient to its input */
     for (int32_t j = 0; j < layer->inputs; j++)
       passes = passes || live->node[live->graph->node[i]->input[j]].needs_gradient;
-    if (live->node[i].live && layer->ops->workspace_create)
-      THAW_TRY(layer->ops->workspace_create(layer, live->isa, live->arena, passes, &live->node[i].workspace));
+    if (!live->node[i].live || !layer->ops->workspace_create) continue;
+    THAW_TRY(layer->ops->workspace_create(layer, live->isa, live->arena, passes, &live->node[i].workspace));
+    size_t bytes = live->node[i].workspace ? layer->ops->workspace_bytes(live->node[i].workspace) : 0;
+    if (bytes > most) most = bytes;
   }
-  return THAW_OK;
+  live->workspace_block = take(live, most, 1);
+  return live->workspace_block ? THAW_OK : THAW_ERR_MEMORY;
 }
 
 /* Floats per sample of the inputs of node `index` that other layers read too: their gradients may have to be added. */

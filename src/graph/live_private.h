@@ -33,7 +33,7 @@ struct thaw_live {
   thaw_arena *arena;
   size_t bytes;
   float *temporary; /* a gradient on its way to a tensor that several layers read */
-  void *scratch;
+  void *scratch, *workspace_block;
   int32_t tensors;
   int32_t *tensor_node, *tensor_param;
   int64_t batch; /* of the last forward */

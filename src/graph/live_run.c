@@ -67,7 +67,7 @@ static thaw_status forward_node(const run *r, int32_t index) {
   const thaw_layer *layer = &r->live->graph->node[index]->layer;
   const float *x[THAW_MAX_INPUTS];
   if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, node->forward_totals));
-  if (node->workspace) layer->ops->workspace_refresh(layer, node->workspace);
+  if (node->workspace) layer->ops->workspace_refresh(layer, node->workspace, false, r->live->workspace_block);
   for (int32_t first = 0; first < r->share->samples; first += node->forward_chunk) {
     int32_t left = r->share->samples - first;
     thaw_layer_io io = call_io(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, x);
@@ -160,6 +160,8 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
     if (input->needs_gradient) input->has_dy = true;
   }
   if (node->coupled) THAW_TRY(batch_sums(r, index, dy, node->backward_totals));
+  if (node->workspace)
+    from->layer.ops->workspace_refresh(&from->layer, node->workspace, true, r->live->workspace_block);
   for (int32_t s = 0; node->trains && s < r->share->slices; s++) {
     int32_t first = r->share->slice_start[s];
     backward_call(r, index, first, r->share->slice_start[s + 1] - first, dy, had, from_logits,

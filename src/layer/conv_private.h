@@ -25,7 +25,8 @@ typedef struct thaw_conv_workspace thaw_conv_workspace;
 bool thaw_winograd_serves(const thaw_layer *layer);
 thaw_status thaw_winograd_create(const thaw_layer *layer, const thaw_isa *isa, thaw_arena *arena, bool backward,
                                  void **out);
-void thaw_winograd_refresh(const thaw_layer *layer, void *workspace);
+size_t thaw_winograd_workspace_bytes(const void *workspace);
+void thaw_winograd_refresh(const thaw_layer *layer, void *workspace, bool backward, void *block);
 void thaw_winograd_destroy(void *workspace);
 void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io);
 void thaw_winograd_input_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *dx);

@@ -11,9 +11,10 @@
 enum { LEAST_CHANNELS = 16 };
 
 struct thaw_conv_workspace {
-  thaw_conv *forward, *input;
-  void *forward_packed, *input_packed, *scratch;
-  float *turned; /* the kernel, [kh][kw][k][c] */
+  thaw_conv *forward, *input; /* input NULL: no gradient passes */
+  size_t kernel_bytes;
+  /* Since the last refresh: the packed weights of one of the two. */
+  void *packed, *scratch;
 };
 
 bool thaw_winograd_serves(const thaw_layer *layer) {
@@ -41,27 +42,13 @@ static thaw_conv_desc input_desc(const thaw_layer *layer) {
   return desc;
 }
 
-static thaw_status create_conv(const thaw_isa *isa, const thaw_conv_desc *desc, thaw_arena *arena, thaw_conv **conv,
-                               void **packed, size_t *scratch) {
-  THAW_TRY(thaw_conv_create(isa, desc, conv));
-  *packed = thaw_arena_new(arena, thaw_conv_packed_bytes(*conv), 1);
-  if (thaw_conv_scratch_bytes(*conv) > *scratch) *scratch = thaw_conv_scratch_bytes(*conv);
-  return *packed ? THAW_OK : THAW_ERR_MEMORY;
-}
-
-static thaw_status fill_workspace(thaw_conv_workspace *w, const thaw_layer *layer, const thaw_isa *isa,
-                                  thaw_arena *arena, bool backward) {
-  size_t scratch = 0;
+static thaw_status fill_workspace(thaw_conv_workspace *w, const thaw_layer *layer, const thaw_isa *isa, bool backward) {
   thaw_conv_desc desc = forward_desc(layer);
-  THAW_TRY(create_conv(isa, &desc, arena, &w->forward, &w->forward_packed, &scratch));
-  if (backward) {
-    desc = input_desc(layer);
-    THAW_TRY(create_conv(isa, &desc, arena, &w->input, &w->input_packed, &scratch));
-    w->turned = thaw_arena_new(arena, thaw_param_count(&layer->param[0]), sizeof(float));
-    if (!w->turned) return THAW_ERR_MEMORY;
-  }
-  w->scratch = thaw_arena_new(arena, scratch, 1);
-  return w->scratch ? THAW_OK : THAW_ERR_MEMORY;
+  w->kernel_bytes = thaw_param_count(&layer->param[0]) * sizeof(float);
+  THAW_TRY(thaw_conv_create(isa, &desc, &w->forward));
+  if (!backward) return THAW_OK;
+  desc = input_desc(layer);
+  return thaw_conv_create(isa, &desc, &w->input);
 }
 
 thaw_status thaw_winograd_create(const thaw_layer *layer, const thaw_isa *isa, thaw_arena *arena, bool backward,
@@ -70,7 +57,7 @@ thaw_status thaw_winograd_create(const thaw_layer *layer, const thaw_isa *isa, t
   if (!thaw_winograd_serves(layer)) return THAW_OK;
   thaw_conv_workspace *w = thaw_arena_new(arena, 1, sizeof *w);
   if (!w) return THAW_ERR_MEMORY;
-  thaw_status status = fill_workspace(w, layer, isa, arena, backward);
+  thaw_status status = fill_workspace(w, layer, isa, backward);
   if (status != THAW_OK) {
     thaw_winograd_destroy(w);
     return status;
@@ -99,20 +86,39 @@ static void turn_kernel(const float *kernel, size_t c, size_t k, float *turned) 
   }
 }
 
-void thaw_winograd_refresh(const thaw_layer *layer, void *workspace) {
+/* The block of one convolution: packed weights, scratch, and the turned kernel [kh][kw][k][c] where it is needed. */
+static float *carve_block(thaw_conv_workspace *w, const thaw_conv *conv, bool turn, thaw_carver *carver) {
+  w->packed = thaw_carve(carver, thaw_conv_packed_bytes(conv));
+  w->scratch = thaw_carve(carver, thaw_conv_scratch_bytes(conv));
+  return turn ? thaw_carve(carver, w->kernel_bytes) : NULL;
+}
+
+size_t thaw_winograd_workspace_bytes(const void *workspace) {
+  thaw_conv_workspace w = *(const thaw_conv_workspace *)workspace;
+  thaw_carver forward = {0}, input = {0};
+  carve_block(&w, w.forward, false, &forward);
+  if (w.input) carve_block(&w, w.input, true, &input);
+  return forward.used > input.used ? forward.used : input.used;
+}
+
+void thaw_winograd_refresh(const thaw_layer *layer, void *workspace, bool backward, void *block) {
   thaw_conv_workspace *w = workspace;
-  if (!w) return;
+  thaw_carver carver = {.base = block};
   const float *kernel = layer->param[0].value;
-  thaw_conv_pack(w->forward, kernel, thaw_layer_value(layer, "bias"), NULL, NULL, w->forward_packed);
-  if (!w->input) return;
-  turn_kernel(kernel, (size_t)layer->input[0].c, (size_t)layer->output.c, w->turned);
-  thaw_conv_pack(w->input, w->turned, NULL, NULL, NULL, w->input_packed);
+  if (!backward) {
+    carve_block(w, w->forward, false, &carver);
+    thaw_conv_pack(w->forward, kernel, thaw_layer_value(layer, "bias"), NULL, NULL, w->packed);
+  } else if (w->input) {
+    float *turned = carve_block(w, w->input, true, &carver);
+    turn_kernel(kernel, (size_t)layer->input[0].c, (size_t)layer->output.c, turned);
+    thaw_conv_pack(w->input, turned, NULL, NULL, NULL, w->packed);
+  }
 }
 
 void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io) {
   const thaw_conv_workspace *w = io->workspace;
   float *z = thaw_conv_keeps_logits(layer) && io->saved ? io->saved : io->y;
-  thaw_conv_run(w->forward, w->forward_packed, io->x[0], io->n, NULL, z, w->scratch);
+  thaw_conv_run(w->forward, w->packed, io->x[0], io->n, NULL, z, w->scratch);
   if (!thaw_conv_fuses(layer))
     thaw_activate(io->isa, (thaw_activation)thaw_conv_config(layer)->activation, z,
                   (size_t)io->n * thaw_conv_pixels(layer), layer->output.c, io->y);
@@ -121,7 +127,7 @@ void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io) {
 void thaw_winograd_input_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *dx) {
   const thaw_conv_workspace *w = io->workspace;
   (void)layer;
-  thaw_conv_run(w->input, w->input_packed, dz, io->n, NULL, dx, w->scratch);
+  thaw_conv_run(w->input, w->packed, dz, io->n, NULL, dx, w->scratch);
 }
 
 /* ------------------------------------------------------------------ kernel gradient */

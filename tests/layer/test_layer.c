@@ -167,13 +167,16 @@ static conv_results run_conv(thaw_layer *layer, const thaw_isa *isa, thaw_arena 
   thaw_layer_io io = {.x = &x, .y = r.y, .n = n, .isa = isa, .training = true};
   io.scratch = thaw_arena_new(arena, ops->scratch_bytes(layer, isa, n), 1);
   io.saved = thaw_arena_new(arena, ops->saved_bytes(layer), (size_t)n);
+  void *block = NULL;
   if (winograd) {
     assert_thaw_ok(ops->workspace_create(layer, isa, arena, true, &io.workspace));
     assert_non_null(io.workspace);
-    ops->workspace_refresh(layer, io.workspace);
+    block = thaw_arena_new(arena, ops->workspace_bytes(io.workspace), 1);
+    ops->workspace_refresh(layer, io.workspace, false, block);
   }
   float *dx[] = {r.dx}, *gradient[] = {r.kernel, r.bias};
   ops->forward(layer, &io);
+  if (winograd) ops->workspace_refresh(layer, io.workspace, true, block);
   ops->backward(layer, &io, dy, dx, gradient);
   if (winograd) ops->workspace_destroy(io.workspace);
   return r;
