@@ -233,7 +233,11 @@ static thaw_status measure(trainer *t, double *row) {
   thaw_evaluation evaluation;
   thaw_status status =
       thaw_session_evaluate(t->session, t->comm, &t->session->validation, NULL, false, t->log, &evaluation);
-  if (status == THAW_STOPPED) return trainer_stop(t, train_signals_reason(&t->signals));
+  if (status == THAW_STOPPED) {
+    if (t->job->training.ema_momentum > 0)
+      train_averages_swap(&t->state); /* the checkpoint has the values themselves */
+    return trainer_stop(t, train_signals_reason(&t->signals));
+  }
   THAW_TRY(status);
   row[at++] = evaluation.loss;
   for (int32_t m = 0; m < metrics; m++) row[at++] = evaluation.metric[m];
