@@ -59,6 +59,8 @@ thaw_status thaw_comm_gather(thaw_comm *comm, const void *data, size_t size, cha
 thaw_status thaw_comm_sum_int(thaw_comm *comm, int64_t *values, size_t count) THAW_CHECKED;
 thaw_status thaw_comm_max_int(thaw_comm *comm, int64_t *values, size_t count) THAW_CHECKED;
 thaw_status thaw_comm_max_double(thaw_comm *comm, double *values, size_t count) THAW_CHECKED;
+/* [collective] MPI's own sum: its last bits depend on the number of ranks. For comparisons only. */
+thaw_status thaw_comm_sum_float(thaw_comm *comm, float *values, size_t count) THAW_CHECKED;
 thaw_status thaw_comm_barrier(thaw_comm *comm) THAW_CHECKED;
 
 /* ------------------------------------------------------------------ node-shared memory

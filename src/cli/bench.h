@@ -66,4 +66,7 @@ void cli_bench_step_clear(cli_bench_step *step);
 /* [collective] Global step `index` of the epoch in step->epoch. */
 thaw_status cli_bench_step_run(cli_bench_step *step, int64_t index, cli_bench_fetch fetch, void *context) THAW_CHECKED;
 
+/* [collective] The exact reduction against a plain sum of floats. */
+thaw_status cli_bench_reduce(cli_context *cli, const cli_bench_options *options) THAW_CHECKED;
+
 #endif

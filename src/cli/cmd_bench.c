@@ -17,6 +17,7 @@ static const char details[] =
     "  thaw bench --network vgg16\n"
     "  taskset -c 0 thaw bench --network mobilenetv2 --batch 16 --isa avx2\n"
     "  thaw bench --head --batch 64\n"
+    "  mpirun -n 2 thaw bench --reduce\n"
     "  thaw bench --network vgg16 --unfreeze block5 --batch 32\n";
 
 /* The processor's name as Linux tells it. */
@@ -46,7 +47,7 @@ static void describe_machine(cli_context *cli, const thaw_isa *isa) {
 thaw_status cli_bench(cli_context *cli) {
   cli_bench_options bench = {.network = "vgg16", .threads = 1, .slice = 8, .seconds = 3, .layers = true};
   const char *isa = NULL;
-  bool head = false;
+  bool head = false, reduce = false;
   const cli_option options[] = {
       {.name = "network", .kind = CLI_TEXT, .target = &bench.network, .help = "architecture of the frozen network"},
       {.name = "architecture", .kind = CLI_TEXT, .target = &bench.network, .help = "the same as --network"},
@@ -85,6 +86,10 @@ thaw_status cli_bench(cli_context *cli) {
        .help = "measure at least this long; the best run counts"},
       {.name = "layers", .kind = CLI_FLAG, .target = &bench.layers, .help = "show every operation of the network"},
       {.name = "head", .kind = CLI_FLAG, .target = &head, .help = "train a dense head from given features instead"},
+      {.name = "reduce",
+       .kind = CLI_FLAG,
+       .target = &reduce,
+       .help = "measure the exact sum of gradients over all ranks beside a sum of floats"},
       {.name = "unfreeze",
        .kind = CLI_TEXT,
        .target = &bench.unfreeze,
@@ -108,6 +113,7 @@ thaw_status cli_bench(cli_context *cli) {
   if (bench.batch == 0) bench.batch = head ? 64 : bench.unfreeze ? 32 : 16;
   if (head && bench.unfreeze) return thaw_fail(THAW_ERR_USAGE, "--head and --unfreeze exclude each other");
   describe_machine(cli, bench.isa);
+  if (reduce) return cli_bench_reduce(cli, &bench);
   if (bench.unfreeze) return cli_bench_train(cli, &bench);
   return head ? cli_bench_head(cli, &bench) : cli_bench_network(cli, &bench);
 }

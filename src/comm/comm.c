@@ -70,6 +70,7 @@ void thaw_comm_destroy(thaw_comm *comm) {
   if (!comm) return;
   comm_watchdog_stop(comm->watchdog);
   if (comm->broken) thaw_comm_abort(comm, thaw_exit_code(THAW_ERR_RUN));
+  comm_node_sum_destroy(comm);
   MPI_Comm_free(&comm->node);
   MPI_Comm_free(&comm->world);
   MPI_Finalize();

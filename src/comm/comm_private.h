@@ -10,6 +10,7 @@
 enum { COMM_HOST = 128 };
 
 typedef struct comm_watchdog comm_watchdog;
+typedef struct comm_node_sum comm_node_sum;
 
 struct thaw_comm {
   MPI_Comm world; /* private duplicate of MPI_COMM_WORLD, errors returned */
@@ -23,6 +24,7 @@ struct thaw_comm {
   atomic_llong calls;           /* MPI calls that returned */
   double entered, waited;       /* seconds: when `inside` began; in MPI calls so far */
   comm_watchdog *watchdog;      /* NULL: none */
+  comm_node_sum *node_sum;      /* NULL: no large sum yet */
 };
 
 /* One message carries at most this many elements, because MPI counts are int. */
@@ -35,5 +37,12 @@ thaw_status comm_check(thaw_comm *comm, int code, const char *call);
 
 /* [collective] In place over all ranks, any count. */
 thaw_status comm_allreduce(thaw_comm *comm, void *values, size_t count, size_t size, MPI_Datatype type, MPI_Op op);
+
+/* Smaller sums are MPI's. */
+#define COMM_NODE_SUM_LEAST ((size_t)1 << 15)
+/* [collective] Adds over all ranks through memory shared on the nodes; *done_out is false, and nothing was done, where
+ * that does not pay or cannot be. node_sum.c. */
+thaw_status comm_node_sum_int(thaw_comm *comm, int64_t *values, size_t count, bool *done_out);
+void comm_node_sum_destroy(thaw_comm *comm); /* [collective] */
 
 #endif

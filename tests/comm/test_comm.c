@@ -104,6 +104,21 @@ static void integers_are_added(void **state) {
   assert_all_ranks(ok && highest[0] == -0.5);
 }
 
+/* Large sums go through memory shared on the node, in rounds; several calls in a row must not see each other. */
+static void many_integers_are_added(void **state) {
+  (void)state;
+  static const size_t counts[] = {32768, 131072, 131073, 400000, 32769};
+  bool ok = true;
+  for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+    int64_t *sum = thaw_new(counts[c], sizeof *sum), ranks = size(), all = ranks * (ranks + 1) / 2;
+    for (size_t i = 0; sum && i < counts[c]; i++) sum[i] = (rank() + 1) * ((int64_t)i * 1000003 - ((int64_t)c << 40));
+    ok &= sum && thaw_comm_sum_int(test_comm, sum, counts[c]) == THAW_OK;
+    for (size_t i = 0; sum && i < counts[c]; i++) ok &= sum[i] == all * ((int64_t)i * 1000003 - ((int64_t)c << 40));
+    thaw_free(sum);
+  }
+  assert_all_ranks(ok);
+}
+
 static void shared_memory_is_filled_once_and_read_by_all(void **state) {
   (void)state;
   enum { COUNT = 100000 };
@@ -145,6 +160,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(broadcast_brings_bytes_and_length),
       cmocka_unit_test(gather_keeps_rank_order_and_sizes),
       cmocka_unit_test(integers_are_added),
+      cmocka_unit_test(many_integers_are_added),
       cmocka_unit_test(shared_memory_is_filled_once_and_read_by_all),
       cmocka_unit_test(shared_memory_larger_than_the_machine_falls_back_or_fails_for_all),
   };
