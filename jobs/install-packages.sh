@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# jobs/install-packages.sh [build|test|data ...]: installs the Debian packages that building, testing or the example data
-# need and that are missing. Not root: prints the one command instead and fails. Not Debian: does nothing.
+# jobs/install-packages.sh [build|test|data|cluster ...]: installs the Debian packages that building, testing the example data or
+# the tests with a Slurm of their own (cluster) need and that are missing. Not root: prints the one command instead and fails. Not Debian: does nothing.
 set -euo pipefail
 build=(cmake ninja-build pkg-config gcc libc6-dev openmpi-bin libopenmpi-dev libhdf5-dev libpng-dev
   libjpeg62-turbo-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libcairo2-dev libzip-dev zlib1g-dev)
@@ -12,6 +12,7 @@ for group in "${@:-build}"; do
   case $group in
   build) wanted+=("${build[@]}") ;;
   test) wanted+=("${test[@]}") ;;
+  cluster) wanted+=(slurm-wlm munge iproute2) ;;
   data) wanted+=("${data[@]}") ;;
   *) sed -n '2,3s/^# //p' "$0" && exit 2 ;;
   esac
