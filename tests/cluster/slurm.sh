@@ -22,10 +22,10 @@ write_job job 60
 sed -i 's/every_minutes: 0.0005/every_minutes: 0.01/; s/every_epochs: 3/every_epochs: 10/; s/^output: .*//' job.yaml
 timeout 200 "$mpirun" 2 "$thaw" train job.yaml -o reference -q >reference.log 2>&1 || { cat reference.log; exit 1; }
 expected=$(digest reference.log)
-# Each line of log.jsonl takes a quarter of a second: long enough to interrupt.
+# Each line of log.jsonl takes 0.4 s: long enough to interrupt.
 cat >slow-thaw <<SLOW
 #!/bin/sh
-exec env LD_PRELOAD=$(dirname "$make_data")/../cluster/libfault.so THAW_FAULT="all write log.jsonl 1 250000" $thaw "\$@"
+exec env LD_PRELOAD=$(dirname "$make_data")/../cluster/libfault.so THAW_FAULT="all write log.jsonl 1 400000" $thaw "\$@"
 SLOW
 chmod +x slow-thaw
 export THAW=$folder/slow-thaw OMPI_MCA_mpi_yield_when_idle=1 THAW_JOBS=$source/jobs OPENBLAS_NUM_THREADS=1
@@ -76,7 +76,7 @@ judge "USR1, requeue on 2 of 3 nodes" "Slurm" $? "checkpoint, code 75, requeued 
 # A more urgent job takes the nodes away: TERM with a grace time, then requeued by Slurm.
 id=$(submit preempted --nodes=3)
 wait_for 90 at_work preempted || fail "preempted does not start: $(cat preempted.log)"
-urgent=$(control sbatch --parsable -p urgent -N3 -n3 -t 1 -o urgent.log --wrap "sleep 2")
+urgent=$(control sbatch --parsable -p urgent -N3 -n3 --exclusive -t 1 -o urgent.log --wrap "sleep 2")
 wait_for 90 over "$urgent" || fail "the urgent job does not run: $(control squeue)"
 finished preempted "$id"
 ended=$?
@@ -87,7 +87,7 @@ id=$(submit cancelled --nodes=2)
 wait_for 90 at_work cancelled || fail "cancelled does not start: $(cat cancelled.log)"
 control scancel "$id"
 wait_for 60 over "$id"
-grep -q "stopped by SIGTERM.*a checkpoint was written" cancelled.log || fail "scancel: $(tail -5 cancelled.log)"
+grep -q "stopped by .*a checkpoint was written" cancelled.log && [ -z "$(digest cancelled.log)" ] || fail "scancel: $(tail -5 cancelled.log)"
 id=$(submit cancelled --nodes=1)
 finished cancelled "$id"
 judge "scancel, submitted again on 1 node" "Slurm" $? "checkpoint on SIGTERM: same bits"
