@@ -21,6 +21,8 @@ for ranks in 1 2; do
 
   run $ranks bench --size 32 --unfreeze block5_conv3 --batch 4 --slice 2 --seconds 0.01
   [ "$code" = 0 ] || complain "block5_conv3 on $ranks ranks: exit code $code: $(cat "$work/err")"
-  [ "$(grep -cE '^total .* [0-9.]+ samples/s$' "$work/out")" = 1 ] || complain "no total: $(cat "$work/out")"
+  for from in images 'cached features'; do
+    grep -qE "^from $from: total .* [0-9.]+ images/s$" "$work/out" || complain "no total from $from: $(cat "$work/out")"
+  done
 done
 finish
