@@ -31,12 +31,7 @@ static thaw_status parse(cli_context *cli, evaluate_options *o) {
        .value = "FOLDER",
        .fallback = "the run folder",
        .help = "where evaluation.json, predictions.h5 and confusion.png go"},
-      {.name = "isa",
-       .kind = CLI_TEXT,
-       .target = &o->isa,
-       .value = "NAME",
-       .fallback = "the best of this CPU",
-       .help = "avx2 or avx512"},
+      cli_isa_option(&o->isa),
   };
   const cli_usage usage = {
       .positional = "RUN",

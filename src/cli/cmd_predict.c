@@ -26,12 +26,7 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
        .fallback = "best.h5, else the newest",
        .help = "checkpoint to use"},
       {.name = "strict", .kind = CLI_FLAG, .target = &o->strict, .help = "an image that cannot be read is an error"},
-      {.name = "isa",
-       .kind = CLI_TEXT,
-       .target = &o->isa,
-       .value = "NAME",
-       .fallback = "the best of this CPU",
-       .help = "avx2 or avx512"},
+      cli_isa_option(&o->isa),
   };
   const cli_usage usage = {
       .positional = "RUN SOURCE",

@@ -39,3 +39,12 @@ void cli_run_close(cli_run *run) {
   thaw_free(run->folder);
   *run = (cli_run){0};
 }
+
+cli_option cli_isa_option(const char **target) {
+  return (cli_option){.name = "isa",
+                      .kind = CLI_TEXT,
+                      .target = target,
+                      .value = "NAME",
+                      .fallback = "the best of this CPU",
+                      .help = "avx2 or avx512"};
+}
