@@ -1,5 +1,5 @@
 /* thaw lr-find JOB */
-#include "cli/cli.h"
+#include "cli/run.h"
 #include "thaw/memory.h"
 #include "thaw/report.h"
 #include "thaw/train.h"
@@ -70,12 +70,7 @@ thaw_status cli_lr_find(cli_context *cli) {
        .target = &output,
        .value = "FILE",
        .help = "the plot, a PNG"},
-      {.name = "isa",
-       .kind = CLI_TEXT,
-       .target = &options.isa,
-       .value = "NAME",
-       .help = "avx2 or avx512",
-       .fallback = "the best of this CPU"},
+      cli_isa_option(&options.isa),
   };
   const cli_usage usage = {.positional = "JOB",
                            .summary = "Finds a learning rate for a job by trying a rising one.",

@@ -19,12 +19,7 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
        .value = "FILE",
        .fallback = "predictions.csv in the run folder",
        .help = "CSV, or HDF5 when the name ends with .h5"},
-      {.name = "checkpoint",
-       .kind = CLI_TEXT,
-       .target = &o->checkpoint,
-       .value = "FILE",
-       .fallback = "best.h5, else the newest",
-       .help = "checkpoint to use"},
+      cli_checkpoint_option(&o->checkpoint),
       {.name = "strict", .kind = CLI_FLAG, .target = &o->strict, .help = "an image that cannot be read is an error"},
       cli_isa_option(&o->isa),
   };

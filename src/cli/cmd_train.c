@@ -58,12 +58,7 @@ thaw_status cli_train(cli_context *cli) {
        .high = 1e6,
        .fallback = "as the job says",
        .help = "stop with a checkpoint and exit code 75 after this time"},
-      {.name = "isa",
-       .kind = CLI_TEXT,
-       .target = &options.isa,
-       .value = "NAME",
-       .help = "avx2 or avx512",
-       .fallback = "the best of this CPU"},
+      cli_isa_option(&options.isa),
   };
   const cli_usage usage = {.positional = "JOB",
                            .summary = "Trains the new layers of a job, and thawed blocks, on top of a frozen network.",

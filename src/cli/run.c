@@ -48,3 +48,12 @@ cli_option cli_isa_option(const char **target) {
                       .fallback = "the best of this CPU",
                       .help = "avx2 or avx512"};
 }
+
+cli_option cli_checkpoint_option(const char **target) {
+  return (cli_option){.name = "checkpoint",
+                      .kind = CLI_TEXT,
+                      .target = target,
+                      .value = "FILE",
+                      .fallback = "best.h5, else the newest",
+                      .help = "checkpoint to use"};
+}

@@ -17,7 +17,8 @@ thaw_status cli_run_open(cli_context *cli, const char *folder, const char *check
                          const thaw_session_options *options, cli_run *out) THAW_CHECKED;
 void cli_run_close(cli_run *run); /* [collective] */
 
-/* [local] --isa, as every verb that opens a run offers it. */
+/* [local] Options that several verbs offer: the instruction set, and the checkpoint of a run. */
 cli_option cli_isa_option(const char **target);
+cli_option cli_checkpoint_option(const char **target);
 
 #endif

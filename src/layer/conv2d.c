@@ -250,7 +250,7 @@ static void keras_config(const thaw_layer *layer, thaw_text *json) {
   thaw_layer_json_regularizer(json, "kernel_regularizer", config->kernel_l1, config->kernel_l2);
 }
 
-static const thaw_field fields[] = {
+const thaw_field thaw_conv2d_fields[] = {
     {.name = "filters",
      .kind = THAW_FIELD_INT,
      .offset = offsetof(thaw_conv2d_config, filters),
@@ -318,8 +318,8 @@ static const thaw_field fields[] = {
 };
 const thaw_schema thaw_conv2d_schema = {.name = "conv2d",
                                         .size = sizeof(thaw_conv2d_config),
-                                        .fields = fields,
-                                        .count = FIELD_COUNT(fields),
+                                        .fields = thaw_conv2d_fields,
+                                        .count = FIELD_COUNT(thaw_conv2d_fields),
                                         .help = "convolution"};
 const thaw_layer_ops thaw_layer_conv2d = {.schema = &thaw_conv2d_schema,
                                           .keras_class = "Conv2D",

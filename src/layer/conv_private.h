@@ -4,6 +4,10 @@
 
 #include "layer/layer_private.h"
 
+/* The options of conv2d; those of depthwise_conv2d are the seven after `filters`. */
+extern const thaw_field thaw_conv2d_fields[];
+enum { THAW_DEPTHWISE_FIELDS_AT = 1, THAW_DEPTHWISE_FIELD_COUNT = 7 };
+
 const thaw_conv2d_config *thaw_conv_config(const thaw_layer *layer);
 /* Fills in defaults that follow other options and infers the output size. */
 thaw_status thaw_conv_infer(thaw_layer *layer, const thaw_shape *input, int32_t channels, thaw_shape *output);

@@ -1,15 +1,9 @@
 #!/usr/bin/env bash
 # errors.sh THAW SOURCE: what goes wrong in training is told in one line, with the right exit code, the same on 1 and 5 ranks, in
 # limited time, and leaves nothing overwritten.
-set -u
-thaw=$1 source=$2
-make_data=$(dirname "$thaw")/../../tests/train/make_data
-mpirun=$source/tests/support/mpirun.sh
-folder=$(mktemp -d /tmp/thaw-errors-XXXXXX)
+. "$2/tests/train/support.sh"
 small=
 trap '[ -n "$small" ] && umount "$small" 2>/dev/null; rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
 "$make_data" train 60 3 32 2 1 && "$make_data" validation 20 3 32 1 2 && "$make_data" more 60 7 32 2 1 || exit 1
 
 job() { # job NAME [SED EXPRESSION ...]: a job that would train, edited
@@ -72,7 +66,7 @@ job block 's/epochs: 2/epochs: 2, unfreeze: blok2/'
 expect 2 "blok2.*block2" block
 job diverge 's/learning_rate: 0.001/learning_rate: 1.0e+3/; s/name: adam/name: sgd/; s/epochs: 2/epochs: 50/; s/activation: softmax/activation: linear/; s/categorical_crossentropy/mean_squared_error/'
 expect 1 "diverged.*lower the learning rate" diverge --overwrite
-[ -e diverge/job.yaml ] || { echo "FAILED: diverge: no run folder"; failures=$((failures + 1)); }
+[ -e diverge/job.yaml ] || fail "diverge: no run folder"
 
 cp -r train cut
 truncate -s 20000 cut/part-00001.h5
@@ -85,13 +79,13 @@ expect 3 "damaged/part-00001.h5" flipped
 
 # A run folder that holds another job, the same job, or a file by that name.
 job held
-timeout 60 "$thaw" train held.yaml -q > /dev/null 2>&1 || { echo "FAILED: held does not train"; failures=$((failures + 1)); }
+timeout 60 "$thaw" train held.yaml -q > /dev/null 2>&1 || fail "held does not train"
 before=$(cat held/* | sha256sum)
 expect 2 "holds an earlier run of this job.*--resume" held
 job other 's/output: other/output: held/; s/batch_size: 16/batch_size: 8/'
 expect 2 "holds the run of another job ('batch_size: 16' there, 'batch_size: 8' here)" other
 expect 2 "another job" other --resume
-[ "$before" = "$(cat held/* | sha256sum)" ] || { echo "FAILED: held was changed"; failures=$((failures + 1)); }
+[ "$before" = "$(cat held/* | sha256sum)" ] || fail "held was changed"
 echo text > file
 job file
 expect 2 "file: is a file" file
@@ -103,8 +97,8 @@ truncate -s 3000 "$newest"
 job kept 's/name: kept/name: held/'
 expected=$(timeout 60 "$thaw" train held.yaml --resume -q | sed -n 's/^parameters sha256 //p')
 found=$(timeout 60 "$thaw" train kept.yaml --resume -q 2> err.txt | sed -n 's/^parameters sha256 //p')
-grep -q "warning: .*$newest.*falling back" err.txt || { echo "FAILED: no word of the damaged checkpoint: $(cat err.txt)"; failures=$((failures + 1)); }
-[ -n "$expected" ] && [ "$expected" = "$found" ] || { echo "FAILED: '$found' after the fall-back, expected '$expected'"; failures=$((failures + 1)); }
+grep -q "warning: .*$newest.*falling back" err.txt || fail "no word of the damaged checkpoint: $(cat err.txt)"
+[ -n "$expected" ] && [ "$expected" = "$found" ] || fail "'$found' after the fall-back, expected '$expected'"
 for checkpoint in kept/step-*.h5; do truncate -s 3000 "$checkpoint"; done
 expect 3 "none of its 2 checkpoints is whole" kept --resume
 

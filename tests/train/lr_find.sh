@@ -1,18 +1,7 @@
 #!/usr/bin/env bash
 # lr_find.sh THAW SOURCE: the range test gives the same numbers on any number of ranks, ends where training diverges, draws, and leaves
 # the run folder alone.
-set -u
-thaw=$1 source=$2
-make_data=$(dirname "$thaw")/../../tests/train/make_data
-mpirun=$source/tests/support/mpirun.sh
-folder=$(mktemp -d /tmp/thaw-lr-find-XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
+. "$2/tests/train/support.sh"
 
 "$make_data" train 83 5 32 3 1 || exit 1
 cat > job.yaml <<YAML

@@ -1,19 +1,7 @@
 #!/usr/bin/env bash
 # phases.sh THAW SOURCE: layers are thawed by name, count, share and by themselves, and frozen again; the same bits on any number of
 # ranks and across stops in every phase; words that change nothing are told.
-set -u
-thaw=$1 source=$2
-make_data=$(dirname "$thaw")/../../tests/train/make_data
-mpirun=$source/tests/support/mpirun.sh
-folder=$(mktemp -d /tmp/thaw-phases-XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
+. "$2/tests/train/support.sh"
 
 "$make_data" train 83 5 32 3 1 && "$make_data" validation 31 5 32 2 2 || exit 1
 
@@ -40,17 +28,6 @@ run() { # RANKS JOB OUTPUT [OPTION ...]
   local ranks=$1 job=$2 output=$3
   shift 3
   timeout 200 "$mpirun" "$ranks" "$thaw" train "$job.yaml" -o "$output" "$@" > "$output.log" 2>&1
-}
-digest() {
-  sed -n 's/^parameters sha256 //p' "$1.log"
-}
-table() {
-  sed 's/,[^,]*$//' "$1/metrics.csv" | md5sum
-}
-same_as() { # REFERENCE NAME
-  [ -n "$(digest "$2")" ] || { fail "$2 gave no digest: $(grep error: "$2.log")"; return; }
-  [ "$(digest "$2")" = "$(digest "$1")" ] || fail "$2: $(digest "$2") instead of $(digest "$1")"
-  [ "$(table "$2")" = "$(table "$1")" ] || fail "$2: its metrics.csv differs from that of $1"
 }
 stopped() { # NAME OF JOB AND REFERENCE
   local counts=(2 1 3) attempt code

@@ -1,19 +1,7 @@
 #!/usr/bin/env bash
 # same_bits.sh THAW SOURCE: the same job gives the same parameters and the same table of losses on 1, 2, 3 and 5 ranks, with the
 # cache on and off, with AVX2 and AVX-512, with one and two threads, and when it is stopped by a signal or killed at any moment and goes on on another number of ranks.
-set -u
-thaw=$1 source=$2
-make_data=$(dirname "$thaw")/../../tests/train/make_data
-mpirun=$source/tests/support/mpirun.sh
-folder=$(mktemp -d /tmp/thaw-bits-XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
+. "$2/tests/train/support.sh"
 
 "$make_data" train 203 5 32 4 1 && "$make_data" validation 61 5 32 2 2 || exit 1
 
@@ -55,37 +43,25 @@ run() {
   shift 2
   timeout 400 "$mpirun" "$ranks" "$thaw" train job.yaml -o "$output" "$@" > "$output.log" 2>&1
 }
-digest() {
-  sed -n 's/^parameters sha256 //p' "$1.log"
-}
-# without the last column, which is the time
-table() {
-  sed 's/,[^,]*$//' "$1/metrics.csv" | md5sum
-}
-same_as_reference() {
-  [ -n "$(digest "$1")" ] || { fail "$1 gave no digest: $(grep error: "$1.log")"; return; }
-  [ "$(digest "$1")" = "$(digest reference)" ] || fail "$1: $(digest "$1") instead of $(digest reference)"
-  [ "$(table "$1")" = "$(table reference)" ] || fail "$1: its metrics.csv differs"
-}
 
 write_job job 40 true
 run 1 reference || { cat reference.log; exit 1; }
 for ranks in 2 3 5; do
   run $ranks ranks$ranks
-  same_as_reference ranks$ranks
+  same_as reference ranks$ranks
 done
 sed 's/enabled: true/enabled: false/' job.yaml > uncached.yaml
 timeout 400 "$mpirun" 2 "$thaw" train uncached.yaml -o uncached > uncached.log 2>&1
-same_as_reference uncached
+same_as reference uncached
 
 # The kernels of either instruction set, where this CPU has both, and threads inside a rank.
-if run 2 avx2 --isa avx2; then same_as_reference avx2; else fail "avx2: $(grep error: avx2.log)"; fi
+if run 2 avx2 --isa avx2; then same_as reference avx2; else fail "avx2: $(grep error: avx2.log)"; fi
 sed 's/batch_size: 26/&\n  threads: 2/' job.yaml > threads.yaml
 timeout 400 "$mpirun" 1 "$thaw" train threads.yaml -o threads > threads.log 2>&1
-same_as_reference threads
+same_as reference threads
 sed 's/enabled: true/enabled: false/' threads.yaml > threads-uncached.yaml
 timeout 400 "$mpirun" 3 "$thaw" train threads-uncached.yaml -o threads-uncached > threads-uncached.log 2>&1
-same_as_reference threads-uncached
+same_as reference threads-uncached
 
 # Stopped or killed again and again, each time on another number of ranks.
 counts=(2 5 1 3)
@@ -116,7 +92,7 @@ interrupt() { # NAME SIGNAL: SIGNAL goes to mpirun (which forwards USR1) or, for
   done
   echo "$name: $stops interruptions"
   [ $code -eq 0 ] || fail "$name never finished"
-  same_as_reference "$name"
+  same_as reference "$name"
 }
 interrupt signalled USR1
 interrupt killed KILL

@@ -1,14 +1,7 @@
 #!/usr/bin/env bash
 # same_bits_live.sh THAW SOURCE: thawed residual networks give the same parameters on 1, 2, 3 and 5 ranks and with either instruction
 # set: pointwise, strided, depthwise and 3x3 convolutions, batch-norm over the batch and with constant statistics.
-set -u
-thaw=$1 source=$2
-make_data=$(dirname "$thaw")/../../tests/train/make_data
-mpirun=$source/tests/support/mpirun.sh
-folder=$(mktemp -d /tmp/thaw-live-XXXXXX)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
+. "$2/tests/train/support.sh"
 
 "$make_data" train 47 3 32 2 1 || exit 1
 
