@@ -5,10 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* "block_1" means block_1 and block_1_*, not block_10_*. */
+static bool ends_word(char c) {
+  return c == 0 || c == '_' || c == '.';
+}
+
+/* "block_1" means block_1 and block_1_*, not block_10_*; "layer4.1" means layer4.1.*, not layer4.10.*. */
 static bool matches_whole(const char *name, const char *word) {
   size_t length = strlen(word);
-  return strncmp(name, word, length) == 0 && (name[length] == 0 || name[length] == '_' || word[length - 1] == '_');
+  char last = word[length - 1];
+  return strncmp(name, word, length) == 0 && (ends_word(name[length]) || last == '_' || last == '.');
 }
 
 static bool matches_prefix(const char *name, const char *word) {
@@ -141,9 +146,13 @@ thaw_status thaw_graph_refreeze(thaw_graph *graph, const char *const *word, int3
 
 /* ------------------------------------------------------------------ block by block */
 
-/* Up to the first "_", or the second in "block_16_expand". */
+/* Up to the first "_", or the second in "block_16_expand"; torchvision's "layer4.1.conv2" up to the second ".". */
 static size_t block_length(const char *name) {
-  size_t length = strcspn(name, "_");
+  size_t length = strcspn(name, "_.");
+  if (name[length] == '.') {
+    size_t second = length + 1 + strcspn(name + length + 1, ".");
+    return name[second] == '.' ? second : strlen(name);
+  }
   if (strncmp(name, "block_", 6) == 0) length += 1 + strcspn(name + length + 1, "_");
   return length;
 }

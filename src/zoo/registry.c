@@ -8,14 +8,37 @@
 
 const char *const thaw_preprocessing_names[] = {"raw", "caffe", "tf", "torch", NULL};
 
-const thaw_architecture *const thaw_architectures[] = {
-    &thaw_vgg16,          &thaw_vgg19,           &thaw_resnet50,       &thaw_resnet101,
-    &thaw_resnet152,      &thaw_resnet50v2,      &thaw_resnet101v2,    &thaw_resnet152v2,
-    &thaw_mobilenetv2,    &thaw_mobilenetv2_035, &thaw_mobilenetv2_05, &thaw_mobilenetv2_075,
-    &thaw_mobilenetv2_13, &thaw_mobilenetv2_14,  &thaw_densenet121,    &thaw_densenet169,
-    &thaw_densenet201,    &thaw_inceptionv3,     &thaw_xception,       &thaw_mobilenet,
-    &thaw_mobilenet_075,  &thaw_mobilenet_05,    &thaw_mobilenet_025,  &thaw_efficientnetb0,
-    &thaw_efficientnetb1, &thaw_efficientnetb2,  &thaw_efficientnetb3, NULL};
+const thaw_architecture *const thaw_architectures[] = {&thaw_vgg16,
+                                                       &thaw_vgg19,
+                                                       &thaw_resnet50,
+                                                       &thaw_resnet101,
+                                                       &thaw_resnet152,
+                                                       &thaw_resnet18,
+                                                       &thaw_resnet34,
+                                                       &thaw_resnet50_torch,
+                                                       &thaw_resnet50v2,
+                                                       &thaw_resnet101v2,
+                                                       &thaw_resnet152v2,
+                                                       &thaw_mobilenetv2,
+                                                       &thaw_mobilenetv2_035,
+                                                       &thaw_mobilenetv2_05,
+                                                       &thaw_mobilenetv2_075,
+                                                       &thaw_mobilenetv2_13,
+                                                       &thaw_mobilenetv2_14,
+                                                       &thaw_densenet121,
+                                                       &thaw_densenet169,
+                                                       &thaw_densenet201,
+                                                       &thaw_inceptionv3,
+                                                       &thaw_xception,
+                                                       &thaw_mobilenet,
+                                                       &thaw_mobilenet_075,
+                                                       &thaw_mobilenet_05,
+                                                       &thaw_mobilenet_025,
+                                                       &thaw_efficientnetb0,
+                                                       &thaw_efficientnetb1,
+                                                       &thaw_efficientnetb2,
+                                                       &thaw_efficientnetb3,
+                                                       NULL};
 
 static const char *skip_underscores(const char *text) {
   while (*text == '_') text++;

@@ -113,6 +113,7 @@ static void test_block_by_block(void **state) {
   check_blocks("vgg16", (const char *[]){"block5", "block4", "block3", "block2", "block1"}, 5);
   check_blocks("resnet50", (const char *[]){"conv5", "conv4", "conv3", "conv2", "conv1"}, 5);
   check_blocks("mobilenetv2", (const char *[]){"Conv", "block_16", "block_15"}, 3);
+  check_blocks("resnet18", (const char *[]){"layer4.1", "layer4.0", "layer3.1"}, 3);
   check_blocks("densenet121", (const char *[]){"conv5", "pool4", "conv4"}, 3);
 }
 

@@ -1,5 +1,6 @@
-/* Every architecture against Keras: names and order of layers, parameters, and what its layers compute, with weights
- * and input from a formula that both sides know (golden/make_architectures.py says how they are made). */
+/* Every architecture against Keras or torchvision: names and order of layers, parameters, and what its layers compute,
+ * with weights and input from a formula that both sides know (golden/make_architectures.py and make_torchvision.py say
+ * how they are made). */
 #include "thaw_test.h"
 
 #include "thaw/memory.h"
@@ -83,12 +84,28 @@ static float *make_input(const expected_network *e, const thaw_architecture *arc
   return x;
 }
 
+static bool is_padding(const thaw_graph *graph, int32_t node) {
+  return strcmp(thaw_graph_view(graph, node)->layer.ops->schema->name, "zero_padding") == 0;
+}
+
+/* The graph's own order without padding, which torchvision has inside its layers. */
+static int32_t torch_order(const thaw_graph *graph, int32_t *order) {
+  int32_t count = 0;
+  for (int32_t i = 0; i < thaw_graph_count(graph); i++)
+    if (!is_padding(graph, i)) order[count++] = i;
+  return count;
+}
+
 /* The names of model.layers, one after the other. */
-static uint32_t order_of(const thaw_graph *graph) {
+static uint32_t order_of(const thaw_graph *graph, bool torch, int32_t *count_out) {
   int32_t *order = thaw_new((size_t)thaw_graph_count(graph), sizeof *order), count;
   uint32_t hash = 0x811C9DC5u;
   assert_non_null(order);
-  assert_thaw_ok(thaw_weight_keras_order(graph, order, &count));
+  if (torch)
+    count = torch_order(graph, order);
+  else
+    assert_thaw_ok(thaw_weight_keras_order(graph, order, &count));
+  *count_out = count;
   for (int32_t i = 1; i < count; i++) {
     if (i > 1) hash = fnv(hash, "\n");
     hash = fnv(hash, thaw_graph_view(graph, order[i])->layer.name);
@@ -143,17 +160,18 @@ static void compare_values(const expected_network *e, const thaw_graph *graph, c
   thaw_plan_destroy(plan);
 }
 
-static void check_network(const expected_network *e) {
+static void check_network(const expected_network *e, bool torch) {
   const thaw_architecture *architecture = thaw_architecture_find(e->name);
   thaw_graph *graph;
-  int32_t last;
+  int32_t last, layers;
   if (!architecture) fail_msg("there is no architecture '%s'", e->name);
   assert_int_equal(architecture->parameters, e->parameters);
   assert_thaw_ok(thaw_zoo_build(e->name, (thaw_shape){.rank = 3, .h = e->h, .w = e->w, .c = 3}, NULL, &graph, &last));
-  if (thaw_graph_count(graph) != e->layers || thaw_graph_param_count(graph, false) != e->parameters)
-    fail_msg("%s: %d layers (%d expected), %lld parameters (%ld)", e->name, thaw_graph_count(graph), e->layers,
+  uint32_t order = order_of(graph, torch, &layers);
+  if (layers != e->layers || thaw_graph_param_count(graph, false) != e->parameters)
+    fail_msg("%s: %d layers (%d expected), %lld parameters (%ld)", e->name, layers, e->layers,
              (long long)thaw_graph_param_count(graph, false), e->parameters);
-  if (order_of(graph) != e->order) fail_msg("%s: names or order of layers differ", e->name);
+  if (order != e->order) fail_msg("%s: names or order of layers differ", e->name);
   assert_thaw_ok(thaw_graph_bind(graph));
   fill(graph);
   float *x = make_input(e, architecture);
@@ -174,12 +192,12 @@ static bool read_network(const char *line, expected_network *e) {
          6;
 }
 
-static void test_golden(void **state) {
-  (void)state;
-  FILE *file = fopen(THAW_TEST_DATA "/golden/architectures.txt", "r");
+/* The networks of one file; returns how many. */
+static int check_file(const char *path, bool torch) {
+  FILE *file = fopen(path, "r");
   char line[MOST_LINE];
   expected_network e = {0};
-  int networks = 0, known = 0;
+  int networks = 0;
   const char *only = getenv("THAW_TEST_ARCHITECTURE");
   assert_non_null(file);
   for (bool more = true; more;) {
@@ -189,11 +207,19 @@ static void test_golden(void **state) {
       e.count++;
       continue;
     }
-    if (e.count > 0 && (!only || strcmp(only, e.name) == 0)) check_network(&e);
+    if (e.count > 0 && (!only || strcmp(only, e.name) == 0)) check_network(&e, torch);
     networks += e.count > 0;
     if (more) assert_true(read_network(line, &e));
   }
   fclose(file);
+  return networks;
+}
+
+static void test_golden(void **state) {
+  (void)state;
+  int known = 0;
+  int networks = check_file(THAW_TEST_DATA "/golden/architectures.txt", false) +
+                 check_file(THAW_TEST_DATA "/golden/torchvision.txt", true);
   while (thaw_architectures[known]) known++;
   assert_int_equal(networks, known); /* each has its lines */
 }
