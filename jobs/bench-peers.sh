@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 # jobs/bench-peers.sh [options]: thaw and its peers on the same core, one after the other, in one table of ratios.
 #
-#   --networks A,B,...  default vgg16,resnet50,mobilenetv2,densenet121
+#   --networks A,B,...  default vgg16,resnet50,mobilenetv2,densenet121; all: every network of jobs/peers/peers.py
 #   --peers A,B,...     default torch,keras,onnxruntime,openvino
 #   --seconds S         time per measurement (default 6)
 #   --core N            the core that everything is pinned to (default 0)
 #   --output FILE       default jobs/results/<date>-<cpu>.md
+#   --no-heads          networks only, no head training
+#   --onnx FOLDER       where the networks' ONNX files are kept (default: thrown away)
+#   --export-only       write the ONNX files, measure nothing
 #
 # The peers are installed with pip in a throw-away environment (about 3 GB, build-peers/), or taken from the environment
-# that THAW_PEERS_VENV names. Measured: the frozen forward at 224x224, batch 16, float32, of each in its best mode; an epoch
-# of a VGG16 head with recomputed features; head training from given features.
+# that THAW_PEERS_VENV names. Measured: the frozen forward at each network's own image size, batch 16, float32, of each peer in
+# its best mode; an epoch of a VGG16 head with recomputed features; head training from given features.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(dirname "$here")
-networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output=''
+networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' measure=1
 while [ $# -gt 0 ]; do
   case $1 in
   --networks) networks=$2 && shift ;;
@@ -21,11 +24,18 @@ while [ $# -gt 0 ]; do
   --seconds) seconds=$2 && shift ;;
   --core) core=$2 && shift ;;
   --output) output=$2 && shift ;;
-  -h | --help) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 0 ;;
+  --no-heads) heads=0 ;;
+  --onnx) onnx=$2 && shift ;;
+  --export-only) measure=0 ;;
+  -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0" && exit 0 ;;
   *) echo "bench-peers.sh: unknown option $1 (see --help)" >&2 && exit 2 ;;
   esac
   shift
 done
+if [ "$networks" = all ]; then
+  networks=vgg16,vgg19,resnet50,resnet101,resnet152,resnet50v2,resnet101v2,resnet152v2,densenet121,densenet169,densenet201
+  networks+=,inceptionv3,xception,mobilenet,mobilenetv2,efficientnetb0,efficientnetb1,efficientnetb2,efficientnetb3
+fi
 IFS=, read -ra networks <<<"$networks"
 IFS=, read -ra peers <<<"$peers"
 cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
@@ -38,7 +48,7 @@ if [ ! -x "$venv/bin/python" ]; then
   echo "installing the peers into $venv"
   python3 -m venv "$venv"
   "$venv/bin/pip" --quiet --disable-pip-version-check install --only-binary=:all: numpy torch torchvision tensorflow-cpu keras \
-    onnx onnxruntime openvino
+    onnx onnxscript onnxruntime openvino
 fi
 "$here/install-packages.sh" build
 { cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF && ninja -C "$root/build-release"; } >/dev/null
@@ -46,6 +56,8 @@ thaw=$root/build-release/src/cli/thaw
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+onnx=${onnx:-$folder}
+mkdir -p "$onnx"
 results=$folder/results.csv
 : >"$results"
 export OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=
@@ -54,7 +66,7 @@ pinned() { taskset -c "$core" "$@"; }
 # peer ARGUMENTS: one run of peers.py; a peer that fails is left out of the table, with its reason on the terminal.
 peer() {
   env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE taskset -c "$core" "$venv/bin/python" "$here/peers/peers.py" "$@" \
-    --seconds "$seconds" --folder "$folder" 2>"$folder/log" | grep -E '^(forward|epoch|head),' | tee -a "$results" ||
+    --seconds "$seconds" --folder "$onnx" 2>"$folder/log" | grep -E '^(forward|epoch|head),' | tee -a "$results" ||
     { [ "$2" = export ] || echo "no result: $*: $(tail -1 "$folder/log")" >&2; }
 }
 has() { [[ " ${peers[*]} " == *" $1 "* ]]; }
@@ -67,14 +79,22 @@ thaw_line() {
     sed -nE "s|^total .*[^0-9.]([0-9.]+) (images\|samples)/s.*|$task,$network,thaw,$isa,\1|p" | tail -1 | tee -a "$results"
 }
 
+export_onnx() {
+  if has onnxruntime || has openvino; then peer keras export "$1"; fi
+}
+if [ "$measure" = 0 ]; then
+  for network in "${networks[@]}"; do export_onnx "$network"; done
+  exit 0
+fi
+
 for network in "${networks[@]}"; do
   thaw_line forward "$network" --network "$network" --batch 16
-  if has onnxruntime || has openvino; then peer torch export "$network"; fi
+  export_onnx "$network"
   for name in "${peers[@]}"; do peer "$name" forward "$network"; done
 done
-thaw_line head "" --head --batch 64
+[ "$heads" = 0 ] || thaw_line head "" --head --batch 64
 for name in torch keras; do
-  has $name || continue
+  [ "$heads" = 1 ] && has $name || continue
   peer $name head
   peer $name epoch
 done

@@ -1,10 +1,10 @@
 """peers.py PEER TASK [NETWORK] [--seconds S] [--folder F]: one measurement of one peer on one core.
 
 PEER: torch, keras, onnxruntime, openvino.  TASK:
-  forward NETWORK   the frozen network, 224x224, batch 16, float32: images/s of the best call
+  forward NETWORK   the frozen network at its own image size, batch 16, float32: images/s of the best call
   epoch             one epoch of a dense head on a frozen VGG16 that recomputes its features: images/s
   head              the same head from given features, 60,000 x 512, batch 64: samples/s of the best epoch
-  export NETWORK    torch only: writes NETWORK.onnx into the folder, for onnxruntime and openvino
+  export NETWORK    keras only: writes NETWORK.onnx into the folder, for onnxruntime and openvino
 
 Each result is one line: task,network,peer version,mode,value
 """
@@ -13,7 +13,31 @@ import argparse
 import os
 import time
 
-BATCH, SIZE = 16, 224
+BATCH = 16
+# Names in keras.applications and torchvision.models (None: not there), height and width of the images.
+NETWORKS = {
+    "vgg16": ("VGG16", "vgg16", 224),
+    "vgg19": ("VGG19", "vgg19", 224),
+    "resnet50": ("ResNet50", "resnet50", 224),
+    "resnet101": ("ResNet101", "resnet101", 224),
+    "resnet152": ("ResNet152", "resnet152", 224),
+    "resnet50v2": ("ResNet50V2", None, 224),
+    "resnet101v2": ("ResNet101V2", None, 224),
+    "resnet152v2": ("ResNet152V2", None, 224),
+    "densenet121": ("DenseNet121", "densenet121", 224),
+    "densenet169": ("DenseNet169", "densenet169", 224),
+    "densenet201": ("DenseNet201", "densenet201", 224),
+    "inceptionv3": ("InceptionV3", "inception_v3", 299),
+    "xception": ("Xception", None, 299),
+    "mobilenet": ("MobileNet", None, 224),
+    "mobilenetv2": ("MobileNetV2", "mobilenet_v2", 224),
+    "efficientnetb0": ("EfficientNetB0", "efficientnet_b0", 224),
+    "efficientnetb1": ("EfficientNetB1", "efficientnet_b1", 240),
+    "efficientnetb2": ("EfficientNetB2", "efficientnet_b2", 260),
+    "efficientnetb3": ("EfficientNetB3", "efficientnet_b3", 300),
+    "resnet18": (None, "resnet18", 224),
+    "resnet34": (None, "resnet34", 224),
+}
 FEATURES, SAMPLES, HEAD_BATCH, CLASSES = 512, 60000, 64, 10
 EPOCH_IMAGES, EPOCH_BATCH = 96, 32
 
@@ -41,10 +65,12 @@ def torch_network(network):
     import torch
     import torchvision
 
-    if network == "vgg16":
-        return torch.nn.Sequential(torchvision.models.vgg16(weights=None).features, torch.nn.AdaptiveAvgPool2d(1))
-    name = {"mobilenetv2": "mobilenet_v2"}.get(network, network)
-    model = getattr(torchvision.models, name)(weights=None)
+    name = NETWORKS[network][1]
+    if name is None:
+        raise SystemExit(f"torchvision has no {network}")
+    model = getattr(torchvision.models, name)(weights=None, **({"init_weights": False} if "incep" in name else {}))
+    if "vgg" in name:
+        return torch.nn.Sequential(model.features, torch.nn.AdaptiveAvgPool2d(1))
     setattr(model, "fc" if hasattr(model, "fc") else "classifier", torch.nn.Identity())
     return model
 
@@ -53,10 +79,10 @@ def torch_forward(network, options):
     import torch
 
     torch.set_num_threads(1)
-    model = torch_network(network).eval()
+    model, size = torch_network(network).eval(), NETWORKS[network][2]
     for mode in ("nchw", "nhwc", "traced nchw", "traced nhwc"):
         layout = torch.channels_last if "nhwc" in mode else torch.contiguous_format
-        x = torch.rand(BATCH, 3, SIZE, SIZE).to(memory_format=layout)
+        x = torch.rand(BATCH, 3, size, size).to(memory_format=layout)
         call = model.to(memory_format=layout)
         with torch.no_grad():
             if "traced" in mode:
@@ -80,7 +106,7 @@ def torch_epoch(_, options):
         parameter.requires_grad = False
     head = torch_head(torch)
     optimizer = torch.optim.Adam(head.parameters(), 1e-4)
-    x = torch.rand(EPOCH_IMAGES, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
+    x = torch.rand(EPOCH_IMAGES, 3, 224, 224).to(memory_format=torch.channels_last)
     y = torch.randint(0, CLASSES, (EPOCH_IMAGES,))
 
     def epoch():
@@ -115,13 +141,16 @@ def torch_from_features(_, options):
     show("head", "", f"PyTorch {torch.__version__}", "eager", rate)
 
 
-def torch_export(network, options):
+def write_onnx(model, network, options):
     import torch
 
-    path = os.path.join(options.folder, f"{network}.onnx")
+    path, size = os.path.join(options.folder, f"{network}.onnx"), NETWORKS[network][2]
     if not os.path.exists(path):
-        x = torch.rand(BATCH, 3, SIZE, SIZE)
-        torch.onnx.export(torch_network(network).eval(), x, path, dynamo=False)
+        torch.onnx.export(model().eval(), (torch.rand(BATCH, 3, size, size),), path, dynamo=True)
+
+
+def torch_export(network, options):
+    write_onnx(lambda: torch_network(network), network, options)
 
 
 # ---------------------------------------------------------------- Keras
@@ -137,16 +166,30 @@ def keras_setup():
     return keras, tensorflow
 
 
-def keras_network(keras, network):
-    names = {"vgg16": "VGG16", "resnet50": "ResNet50", "mobilenetv2": "MobileNetV2", "densenet121": "DenseNet121"}
-    make = getattr(keras.applications, names[network])
-    return make(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3), pooling="avg")
+def keras_network(keras, network, channels_last=True):
+    name, _, size = NETWORKS[network]
+    if name is None:
+        raise SystemExit(f"Keras has no {network}")
+    shape = (size, size, 3) if channels_last else (3, size, size)
+    return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=shape, pooling="avg")
+
+
+def keras_export(network, options):
+    """The very network of the other rows, in the layout that ONNX knows. Keras has no DenseNet in that layout."""
+    if "densenet" in network or NETWORKS[network][0] is None:
+        torch_export(network, options)
+        return
+    os.environ["KERAS_BACKEND"] = "torch"
+    import keras
+
+    keras.config.set_image_data_format("channels_first")
+    write_onnx(lambda: keras_network(keras, network, channels_last=False), network, options)
 
 
 def keras_forward(network, options):
     keras, tensorflow = keras_setup()
-    model = keras_network(keras, network)
-    x = tensorflow.random.uniform((BATCH, SIZE, SIZE, 3))
+    model, size = keras_network(keras, network), NETWORKS[network][2]
+    x = tensorflow.random.uniform((BATCH, size, size, 3))
     for mode in ("graph", "xla"):
         call = tensorflow.function(lambda value: model(value, training=False), jit_compile=mode == "xla")
         rate = best_rate(lambda: call(x).numpy(), BATCH, options.seconds)
@@ -170,7 +213,7 @@ def keras_epoch(_, options):
     backbone = keras_network(keras, "vgg16")
     backbone.trainable = False
     model = keras_compile(keras, keras.Model(backbone.input, keras_head(keras, backbone.output)))
-    x = numpy.random.rand(EPOCH_IMAGES, SIZE, SIZE, 3).astype("f4")
+    x = numpy.random.rand(EPOCH_IMAGES, 224, 224, 3).astype("f4")
     y = numpy.random.randint(0, CLASSES, EPOCH_IMAGES)
     rate = best_rate(lambda: model.fit(x, y, batch_size=EPOCH_BATCH, verbose=0), EPOCH_IMAGES, options.seconds)
     show("epoch", "vgg16", f"Keras {keras.__version__}", "fit", rate)
@@ -198,7 +241,8 @@ def onnxruntime_forward(network, options):
     settings.intra_op_num_threads = settings.inter_op_num_threads = 1
     path = os.path.join(options.folder, f"{network}.onnx")
     session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
-    feed = {session.get_inputs()[0].name: numpy.random.rand(BATCH, 3, SIZE, SIZE).astype("f4")}
+    given = session.get_inputs()[0]
+    feed = {given.name: numpy.random.rand(*given.shape).astype("f4")}
     rate = best_rate(lambda: session.run(None, feed), BATCH, options.seconds)
     show("forward", network, f"onnxruntime {onnxruntime.__version__}", "cpu", rate)
 
@@ -210,7 +254,7 @@ def openvino_forward(network, options):
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
     model = core.compile_model(core.read_model(os.path.join(options.folder, f"{network}.onnx")), "CPU", settings)
-    x = numpy.random.rand(BATCH, 3, SIZE, SIZE).astype("f4")
+    x = numpy.random.rand(*model.input(0).shape).astype("f4")
     rate = best_rate(lambda: model({0: x}), BATCH, options.seconds)
     show("forward", network, f"OpenVINO {openvino.__version__.split('-')[0]}", "f32", rate)
 
@@ -219,10 +263,10 @@ TASKS = {
     ("torch", "forward"): torch_forward,
     ("torch", "epoch"): torch_epoch,
     ("torch", "head"): torch_from_features,
-    ("torch", "export"): torch_export,
     ("keras", "forward"): keras_forward,
     ("keras", "epoch"): keras_epoch,
     ("keras", "head"): keras_from_features,
+    ("keras", "export"): keras_export,
     ("onnxruntime", "forward"): onnxruntime_forward,
     ("openvino", "forward"): openvino_forward,
 }
@@ -232,7 +276,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("peer")
     parser.add_argument("task")
-    parser.add_argument("network", nargs="?", default="vgg16")
+    parser.add_argument("network", nargs="?", default="vgg16", choices=NETWORKS)
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--folder", default=".")
     options = parser.parse_args()

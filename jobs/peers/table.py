@@ -55,7 +55,7 @@ def main():
         rows = list(csv.DictReader(file, fieldnames=names))
     print(f"# thaw and its peers on one core\n\n{sys.argv[2]}; {sys.argv[3]}. Written by jobs/bench-peers.sh.")
     for task, title, unit in (
-        ("forward", "Frozen forward, 224×224, batch 16, float32", "Images per second"),
+        ("forward", "Frozen forward, batch 16, float32, each network at its own image size", "Images per second"),
         ("head", "Head training from given features (512 wide, batch 64)", "Samples per second"),
     ):
         chosen = [row for row in rows if row["task"] == task]

@@ -123,11 +123,17 @@ static int32_t take_norm(const thaw_plan *plan, plan_op *op, int32_t last) {
   return next;
 }
 
-static int32_t take_residual(const thaw_plan *plan, plan_op *op, int32_t last) {
+/* Dropout does nothing in a constant part; where it stands between a convolution and an addition, it is passed over. */
+static int32_t pass_dropout(const thaw_plan *plan, int32_t last) {
   int32_t next = only_reader(plan, last);
-  if (next < 0 || ops_of(plan, next) != &thaw_layer_add || thaw_plan_layer(plan, next)->inputs != 2) return last;
+  return next >= 0 && ops_of(plan, next) == &thaw_layer_dropout ? next : last;
+}
+
+static int32_t take_residual(const thaw_plan *plan, plan_op *op, int32_t before) {
+  int32_t last = pass_dropout(plan, before), next = only_reader(plan, last);
+  if (next < 0 || ops_of(plan, next) != &thaw_layer_add || thaw_plan_layer(plan, next)->inputs != 2) return before;
   int32_t first = input_of(plan, next, 0), other = first == last ? input_of(plan, next, 1) : first;
-  if (other == last || !plan->value[other].ready) return last;
+  if (other == last || !plan->value[other].ready) return before;
   op->residual = other;
   return next;
 }

@@ -49,7 +49,8 @@ ALWAYS_INLINE void finish(const int rows, const int vectors, vec s[ROWS][2], con
 #pragma GCC unroll 16
       for (int i = 0; i < rows; i++) s[i][j] = max_of(zero(), min_of(broadcast(6.f), s[i][j]));
     } else if (e->activation == THAW_SWISH) {
-      for (int i = 0; i < rows; i++) s[i][j] = s[i][j] * sigmoid_of(s[i][j]);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; i++) s[i][j] = swish_of(s[i][j]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) store_some(y + (size_t)i * e->y_step + j * LANES, s[i][j], count);

@@ -17,7 +17,6 @@ typedef struct run {
   float *y;
   size_t w_row;  /* floats between filter positions */
   vec low, high; /* bounds of the activation */
-  bool plain;    /* the activation is a clamp, no residual */
 } run;
 
 /* The filter positions of one output coordinate that lie inside the image. */
@@ -30,21 +29,26 @@ static span valid(int32_t start, int32_t kernel, int32_t size) {
   return s;
 }
 
-/* `fast`: whole vectors, no residual, an activation that is a clamp. */
-ALWAYS_INLINE void finish(const bool fast, const run *r, vec s, size_t pixel, int32_t c) {
+/* What an instance knows when it is compiled: whole vectors and no residual, with a clamp or swish after the sum; or
+ * nothing. */
+typedef enum mode { CLAMP, SWISH, GENERAL } mode;
+
+ALWAYS_INLINE void finish(const mode m, const run *r, vec s, size_t pixel, int32_t c) {
   const thaw_conv_desc *d = &r->conv->desc;
   float *y = r->y + pixel * (size_t)d->y_stride + c;
   s = s + load(r->bias + c);
-  if (fast) {
+  if (m == CLAMP) {
     store(y, max_of(r->low, min_of(r->high, s)));
-    return;
+  } else if (m == SWISH) {
+    store(y, swish_of(s));
+  } else {
+    if (r->residual) s = s + load_some(r->residual + pixel * (size_t)d->k + c, d->c - c);
+    store_some(y, activation_of(d->activation, s), d->c - c);
   }
-  if (r->residual) s = s + load_some(r->residual + pixel * (size_t)d->k + c, d->c - c);
-  store_some(y, activation_of(d->activation, s), d->c - c);
 }
 
 /* `count` outputs whose windows lie inside the image but for the rows outside `rows`; x: corner of the first window. */
-ALWAYS_INLINE void outputs(const int kh, const int kw, const int count, const bool fast, const run *r, const float *x,
+ALWAYS_INLINE void outputs(const int kh, const int kw, const int count, const mode m, const run *r, const float *x,
                            span rows, int32_t c, vec s[AHEAD]) {
   const thaw_conv_desc *d = &r->conv->desc;
   ptrdiff_t pixel = d->x_stride, step = d->stride_w * pixel, row = d->w * pixel;
@@ -58,14 +62,14 @@ ALWAYS_INLINE void outputs(const int kh, const int kw, const int count, const bo
 #pragma GCC unroll 4
       for (int a = 0; a < count; a++) {
         const float *p = x + (i * row + j * pixel + a * step + c);
-        s[a] = fma_of(fast ? load(p) : load_some(p, d->c - c), weight, s[a]);
+        s[a] = fma_of(m != GENERAL ? load(p) : load_some(p, d->c - c), weight, s[a]);
       }
     }
   }
 }
 
 /* One output whose window may leave the image on any side; (top, left): its corner. */
-ALWAYS_INLINE vec output_edge(const int kh, const int kw, const bool fast, const run *r, const float *image, span rows,
+ALWAYS_INLINE vec output_edge(const int kh, const int kw, const mode m, const run *r, const float *image, span rows,
                               int32_t top, int32_t left, int32_t c) {
   const thaw_conv_desc *d = &r->conv->desc;
   ptrdiff_t corner = ((ptrdiff_t)top * d->w + left) * d->x_stride + c;
@@ -77,7 +81,8 @@ ALWAYS_INLINE vec output_edge(const int kh, const int kw, const bool fast, const
     for (int32_t j = 0; j < kw; j++) {
       if (left + j < 0 || left + j >= d->w) continue;
       const float *p = image + (corner + ((ptrdiff_t)i * d->w + j) * d->x_stride);
-      s = fma_of(fast ? load(p) : load_some(p, d->c - c), load(r->w + (size_t)(i * kw + j) * r->w_row + c), s);
+      vec a = m != GENERAL ? load(p) : load_some(p, d->c - c);
+      s = fma_of(a, load(r->w + (size_t)(i * kw + j) * r->w_row + c), s);
     }
   }
   return s;
@@ -93,7 +98,7 @@ ALWAYS_INLINE void fetch(const int kh, const run *r, const float *x, size_t pixe
 }
 
 /* LANES channels from c on of one output row; its outputs inside .. end have windows inside the image horizontally. */
-ALWAYS_INLINE void row_channels(const int kh, const int kw, const bool fast, const run *r, const float *image,
+ALWAYS_INLINE void row_channels(const int kh, const int kw, const mode m, const run *r, const float *image,
                                 size_t pixel, int32_t oy, span inside, int32_t c) {
   const thaw_conv_desc *d = &r->conv->desc;
   int32_t top = oy * d->stride_h - d->pad_top;
@@ -101,8 +106,8 @@ ALWAYS_INLINE void row_channels(const int kh, const int kw, const bool fast, con
   for (int32_t ox = 0; ox < r->conv->w_conv; ox++) {
     if (ox == inside.first && inside.first < inside.end) ox = inside.end;
     if (ox >= r->conv->w_conv) break;
-    vec s = output_edge(kh, kw, fast, r, image, rows, top, ox * d->stride_w - d->pad_left, c);
-    finish(fast, r, s, pixel + (size_t)ox, c);
+    vec s = output_edge(kh, kw, m, r, image, rows, top, ox * d->stride_w - d->pad_left, c);
+    finish(m, r, s, pixel + (size_t)ox, c);
   }
   const float *x = image + ((ptrdiff_t)top * d->w + inside.first * d->stride_w - d->pad_left) * d->x_stride;
   ptrdiff_t step = (ptrdiff_t)d->stride_w * d->x_stride;
@@ -110,44 +115,44 @@ ALWAYS_INLINE void row_channels(const int kh, const int kw, const bool fast, con
   for (; ox + AHEAD <= inside.end; ox += AHEAD, x += AHEAD * step) {
     vec s[AHEAD];
     fetch(kh, r, x, pixel + (size_t)ox, c);
-    outputs(kh, kw, AHEAD, fast, r, x, rows, c, s);
+    outputs(kh, kw, AHEAD, m, r, x, rows, c, s);
 #pragma GCC unroll 4
-    for (int a = 0; a < AHEAD; a++) finish(fast, r, s[a], pixel + (size_t)(ox + a), c);
+    for (int a = 0; a < AHEAD; a++) finish(m, r, s[a], pixel + (size_t)(ox + a), c);
   }
   for (; ox < inside.end; ox++, x += step) {
     vec s[AHEAD];
-    outputs(kh, kw, 1, fast, r, x, rows, c, s);
-    finish(fast, r, s[0], pixel + (size_t)ox, c);
+    outputs(kh, kw, 1, m, r, x, rows, c, s);
+    finish(m, r, s[0], pixel + (size_t)ox, c);
   }
 }
 
-static void channels_3x3(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {
-  row_channels(3, 3, true, r, image, pixel, oy, inside, c);
-}
+/* The instances. */
+#define CHANNELS(name, kh, kw, m)                                                                                      \
+  static void name(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {               \
+    row_channels(kh, kw, m, r, image, pixel, oy, inside, c);                                                           \
+  }
+CHANNELS(clamp_3x3, 3, 3, CLAMP)
+CHANNELS(clamp_5x5, 5, 5, CLAMP)
+CHANNELS(swish_3x3, 3, 3, SWISH)
+CHANNELS(swish_5x5, 5, 5, SWISH)
+CHANNELS(any_size, r->conv->desc.kh, r->conv->desc.kw, GENERAL)
+#undef CHANNELS
 
-static void channels_5x5(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {
-  row_channels(5, 5, true, r, image, pixel, oy, inside, c);
-}
+typedef void channels_fn(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c);
 
-static void channels_any(const run *r, const float *image, size_t pixel, int32_t oy, span inside, int32_t c) {
-  row_channels(r->conv->desc.kh, r->conv->desc.kw, false, r, image, pixel, oy, inside, c);
-}
-
+/* The last channels of a tail go together with some before them, which come out the same a second time. */
 static void output_row(const run *r, const float *image, size_t pixel, int32_t oy) {
   const thaw_conv_desc *d = &r->conv->desc;
-  bool is_3x3 = d->kh == 3 && d->kw == 3, is_5x5 = d->kh == 5 && d->kw == 5;
+  bool swish = d->activation == THAW_SWISH;
+  channels_fn *channels = any_size;
+  if (!r->residual && d->c >= LANES && d->kh == 3 && d->kw == 3) channels = swish ? swish_3x3 : clamp_3x3;
+  if (!r->residual && d->c >= LANES && d->kh == 5 && d->kw == 5) channels = swish ? swish_5x5 : clamp_5x5;
   span inside = {0, r->conv->w_conv};
   while (inside.first < inside.end && inside.first * d->stride_w < d->pad_left) inside.first++;
   while (inside.end > inside.first && (inside.end - 1) * d->stride_w - d->pad_left + d->kw > d->w) inside.end--;
   for (int32_t c = 0; c < d->c; c += LANES) {
-    bool fast = r->plain && c + LANES <= d->c;
-    if (fast && is_3x3) {
-      channels_3x3(r, image, pixel, oy, inside, c);
-    } else if (fast && is_5x5) {
-      channels_5x5(r, image, pixel, oy, inside, c);
-    } else {
-      channels_any(r, image, pixel, oy, inside, c);
-    }
+    bool tail = c + LANES > d->c && channels != any_size;
+    channels(r, image, pixel, oy, inside, tail ? d->c - LANES : c);
   }
 }
 
@@ -170,7 +175,6 @@ void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, co
   r.w_row = thaw_round_up((size_t)d->c, THAW_ALIGN_FLOATS);
   r.low = broadcast(d->activation == THAW_LINEAR ? -INFINITY : 0.f);
   r.high = broadcast(d->activation == THAW_RELU6 ? 6.f : INFINITY);
-  r.plain = !residual && d->activation != THAW_SWISH;
   for (int32_t i = 0; i < n; i++) {
     const float *image = x + (size_t)i * (size_t)d->h * (size_t)d->w * (size_t)d->x_stride;
     if (d->prologue) image = map_image(conv, packed, image, scratch);

@@ -21,10 +21,29 @@ ALWAYS_INLINE vec combine(const bool average, vec a, vec b) {
   return max_of(a, b);
 }
 
+/* A window of 3x3 that lies inside the image, the most frequent one: the same sums as below, without a branch. */
+ALWAYS_INLINE void pool_3x3(const bool average, const thaw_pool_desc *d, size_t pixel, const float *corner, float *y) {
+  size_t row = pixel * (size_t)d->w;
+  for (int32_t c = 0; c < d->c; c += LANES) {
+    int32_t at = c + LANES <= d->c ? c : d->c - LANES; /* a tail with some channels before it */
+    vec s = average ? zero() : load(corner + at);
+#pragma GCC unroll 3
+    for (size_t i = 0; i < 3; i++)
+#pragma GCC unroll 3
+      for (size_t j = 0; j < 3; j++) s = combine(average, s, load(corner + i * row + j * pixel + at));
+    if (average) s = s / broadcast(9.f);
+    store(y + at, s);
+  }
+}
+
 ALWAYS_INLINE void pool_pixel(const bool average, const thaw_pool_desc *d, size_t pixel, const float *image, window w,
                               float *y) {
   size_t row = pixel * (size_t)d->w;
   vec area = broadcast((float)((w.bottom - w.top) * (w.right - w.left)));
+  if (w.bottom - w.top == 3 && w.right - w.left == 3 && d->c >= LANES) {
+    pool_3x3(average, d, pixel, image + (size_t)w.top * row + (size_t)w.left * pixel, y);
+    return;
+  }
   for (int32_t c = 0; c < d->c; c += LANES) {
     int count = d->c - c;
     const float *corner = image + (size_t)w.top * row + (size_t)w.left * pixel + c;
@@ -63,10 +82,14 @@ void THAW_VARIANT(thaw_global_pool)(bool average, const float *x, int32_t n, int
       int count = c - k;
       vec s[4];
       for (int q = 0; q < 4; q++) s[q] = average ? zero() : load_some(x + k, count);
-      for (int32_t p = 0; p < pixels; p++) {
-        vec a = load_some(x + (size_t)p * pixel + k, count);
-        s[p % 4] = combine(average, s[p % 4], a);
-      }
+      int32_t p = 0;
+      for (; p + 4 <= pixels && count >= LANES; p += 4)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) s[q] = combine(average, s[q], load(x + (size_t)(p + q) * pixel + k));
+      for (; p < pixels; p += 4)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++)
+          if (p + q < pixels) s[q] = combine(average, s[q], load_some(x + (size_t)(p + q) * pixel + k, count));
       vec all = combine(average, combine(average, s[0], s[1]), combine(average, s[2], s[3]));
       if (average) all = all / broadcast((float)pixels);
       store_some(y + k, all, count);

@@ -11,12 +11,10 @@ ALWAYS_INLINE vec bits_to_float(ivec a) {
   return (vec)a;
 }
 
-/* e^x = 2^n * e^r, n = round(x / ln 2), |r| <= ln(2)/2; 2^n in two factors so that results near overflow and in the
- * subnormal range come out right. */
-ALWAYS_INLINE vec exp_of(vec x) {
+/* e^x = 2^n * e^r, n = round(x / ln 2), |r| <= ln(2)/2. Returns e^r; *t holds n in its lowest bits. */
+ALWAYS_INLINE vec exp_fraction(vec x, ivec *t) {
   const vec magic = broadcast(12582912.f); /* 1.5 * 2^23: adding it rounds to an integer, to even */
-  x = max_of(broadcast(-105.f), min_of(broadcast(90.f), x));
-  vec t = fma_of(x, broadcast(1.44269504088896341f), magic), n = t - magic;
+  vec sum = fma_of(x, broadcast(1.44269504088896341f), magic), n = sum - magic;
   vec r = fma_of(n, broadcast(-0.693359375f), x);
   r = fma_of(n, broadcast(2.12194440e-4f), r);
   vec p = fma_of(broadcast(1.9875691500e-4f), r, broadcast(1.3981999507e-3f));
@@ -24,8 +22,15 @@ ALWAYS_INLINE vec exp_of(vec x) {
   p = fma_of(p, r, broadcast(4.1665795894e-2f));
   p = fma_of(p, r, broadcast(1.6666665459e-1f));
   p = fma_of(p, r, broadcast(5.0000001201e-1f));
-  p = fma_of(p, r * r, r) + broadcast(1.f);
-  ivec i = (ivec)t - (ivec)magic, half = i >> 1;
+  *t = (ivec)sum;
+  return fma_of(p, r * r, r) + broadcast(1.f);
+}
+
+/* 2^n in two factors so that results near overflow and in the subnormal range come out right. */
+ALWAYS_INLINE vec exp_of(vec x) {
+  ivec t, magic = (ivec)broadcast(12582912.f);
+  vec p = exp_fraction(max_of(broadcast(-105.f), min_of(broadcast(90.f), x)), &t);
+  ivec i = t - magic, half = i >> 1;
   return p * bits_to_float((half + 127) << 23) * bits_to_float((i - half + 127) << 23);
 }
 
@@ -49,6 +54,15 @@ ALWAYS_INLINE vec sigmoid_of(vec x) {
   return select_of(less(x, zero()), e, one) / (one + e);
 }
 
+/* x / (1 + e^-x), where below -88 the value there, -5e-37, stands. Within the bounds e^-x is a normal number, so adding
+ * n to the exponent's bits multiplies by 2^n; above 87 it no longer counts beside 1. */
+ALWAYS_INLINE vec swish_of(vec x) {
+  ivec t;
+  x = max_of(broadcast(-88.f), x);
+  vec minus = bits_to_float((ivec)x ^ (ivec)broadcast(-0.f)), p = exp_fraction(max_of(broadcast(-87.f), minus), &t);
+  return x / (broadcast(1.f) + bits_to_float((ivec)p + (t << 23)));
+}
+
 /* Any element-wise activation (softmax is not one). */
 ALWAYS_INLINE vec activation_of(thaw_activation activation, vec x) {
   switch (activation) {
@@ -61,7 +75,7 @@ ALWAYS_INLINE vec activation_of(thaw_activation activation, vec x) {
   case THAW_TANH:
     return tanh_of(x);
   case THAW_SWISH:
-    return x * sigmoid_of(x);
+    return swish_of(x);
   default:
     return x;
   }
