@@ -7,7 +7,9 @@
  *     metrics.csv       one header line, then one row per epoch: phase,epoch,step,learning_rate,loss,<metrics>,
  *                       val_loss,val_<metrics>,seconds; columns are found by name, an empty cell is an absent value
  *     evaluation.json   count, loss, metrics {name: value}, and for classes: accuracy, accuracy_interval_95, classes
- *                       [names], confusion [[true x predicted]]
+ *                       [names], confusion [[true x predicted]]; overall, questions, calibration, subgroups and notes
+ *                       as `thaw evaluate` writes them, where a figure is [value, low, high, undefined replicates]
+ *     roc.png, precision_recall.png, calibration.png    plots that the evaluation made
  *     summary.txt       the model's table of layers
  *
  * Files that it writes: learning_curve.png, confusion.png, report.html.

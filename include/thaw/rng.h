@@ -15,7 +15,8 @@ typedef enum thaw_purpose {
   THAW_RNG_AUGMENT,
   THAW_RNG_SPLIT,
   THAW_RNG_MIXUP,
-  THAW_RNG_TEST
+  THAW_RNG_TEST,
+  THAW_RNG_BOOTSTRAP /* sample = replicate, draw = draw / 4 */
 } thaw_purpose;
 
 /* One stream position. */

@@ -100,6 +100,7 @@ thaw_status cli_lr_find(cli_context *cli);
 thaw_status cli_train(cli_context *cli);
 thaw_status cli_inspect(cli_context *cli);
 thaw_status cli_evaluate(cli_context *cli);
+thaw_status cli_compare(cli_context *cli);
 thaw_status cli_predict(cli_context *cli);
 thaw_status cli_explain(cli_context *cli);
 thaw_status cli_report(cli_context *cli);

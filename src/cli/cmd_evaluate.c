@@ -1,13 +1,16 @@
 /* thaw evaluate: loss, metrics, per-class table and confusion of a trained run, every sample exactly once. */
 #include "cli/predictions.h"
 #include "cli/run.h"
+#include "cli/scores.h"
 #include "thaw/memory.h"
 #include "thaw/report.h"
 
 #include <string.h>
 
 typedef struct evaluate_options {
-  const char *data, *checkpoint, *output, *isa;
+  const char *data, *checkpoint, *output, *isa, *subgroups, *rule;
+  int32_t bootstrap;
+  thaw_operating_point point; /* of `rule` */
 } evaluate_options;
 
 static thaw_status parse(cli_context *cli, evaluate_options *o) {
@@ -25,7 +28,24 @@ static thaw_status parse(cli_context *cli, evaluate_options *o) {
        .target = &o->output,
        .value = "FOLDER",
        .fallback = "the run folder",
-       .help = "where evaluation.json, predictions.h5 and confusion.png go"},
+       .help = "where evaluation.json, predictions.h5 and the plots go"},
+      {.name = "operating-point",
+       .kind = CLI_TEXT,
+       .target = &o->rule,
+       .value = "RULE",
+       .fallback = "youden, or 0.5 without validation data",
+       .help = "youden, f1, sensitivity=0.95, specificity=0.9: chosen on the validation data; or a threshold"},
+      {.name = "bootstrap",
+       .kind = CLI_INT,
+       .target = &o->bootstrap,
+       .high = 100000,
+       .help = "replicates for the 95 % intervals, by group (patient) where the data has groups; 0: none"},
+      {.name = "subgroups",
+       .kind = CLI_TEXT,
+       .target = &o->subgroups,
+       .value = "FILE",
+       .fallback = "subgroups.csv beside the data's catalog.yaml, if there",
+       .help = "CSV with the column id and one column for each attribute (site, sex, scanner)"},
       cli_isa_option(&o->isa),
   };
   const cli_usage usage = {
@@ -33,11 +53,18 @@ static thaw_status parse(cli_context *cli, evaluate_options *o) {
       .min = 1,
       .max = 1,
       .options = options,
-      .count = 4,
-      .summary = "Evaluates a trained run: loss, metrics, precision, recall and F1 per class, confusion matrix.",
-      .details = "Each sample counts exactly once on any number of ranks.\n\n"
-                 "  mpirun -n 4 thaw evaluate runs/chest-vgg16 --data shards/test\n"};
-  return cli_parse(cli, &usage);
+      .count = sizeof options / sizeof *options,
+      .summary = "Evaluates a trained run: metrics, confusion, ROC, calibration, subgroups, with 95 % intervals.",
+      .details =
+          "Each sample counts exactly once on any number of ranks; unknown labels (255) do not count. Thresholds\n"
+          "and the temperature come from the job's validation data, never from what is evaluated; with --data\n"
+          "and a plain threshold the validation data is not opened. What is not defined, such as the AUROC of\n"
+          "a class without a positive, is named and left out of means.\n\n"
+          "  mpirun -n 4 thaw evaluate runs/chest-vgg16 --data shards/test\n"
+          "  thaw evaluate runs/chest-vgg16 --operating-point sensitivity=0.95 --subgroups patients.csv\n"};
+  o->bootstrap = 1000;
+  THAW_TRY(cli_parse(cli, &usage));
+  return o->rule ? thaw_operating_parse(o->rule, &o->point) : THAW_OK;
 }
 
 static void add_json_metrics(const thaw_session *s, const thaw_evaluation *e, thaw_text *json) {
@@ -75,7 +102,7 @@ static void add_json_confusion(const thaw_evaluation *e, const thaw_strings *cla
 }
 
 static thaw_status write_json(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *e,
-                              const char *path) {
+                              const cli_scores *scores, const char *path) {
   thaw_text json = {0};
   thaw_text_add(&json, "{\n  \"data\": ");
   thaw_text_add_json(&json, thaw_catalog_path(data->catalog));
@@ -84,6 +111,7 @@ static thaw_status write_json(const cli_run *run, const thaw_session_data *data,
   thaw_text_add(&json, ",\n  \"data_digest\": \"%s\",\n  \"count\": %lld,\n", data->info->digest, (long long)e->count);
   add_json_metrics(run->session, e, &json);
   add_json_confusion(e, &data->info->classes, &json);
+  cli_scores_json(scores, &json);
   thaw_text_add(&json, "\n}\n");
   thaw_status status = json.failed ? THAW_ERR_MEMORY : thaw_file_write(path, json.data, json.length);
   thaw_text_clear(&json);
@@ -92,30 +120,36 @@ static thaw_status write_json(const cli_run *run, const thaw_session_data *data,
 
 static thaw_status write_predictions(const thaw_session_data *data, const thaw_evaluation *e, int32_t outputs,
                                      const char *path) {
-  thaw_strings ids = {0};
+  thaw_strings ids = {0}, groups = {0};
   thaw_status status = thaw_catalog_ids(data->catalog, 0, e->count, &ids);
+  if (status == THAW_OK) status = thaw_catalog_groups(data->catalog, 0, e->count, &groups);
   const cli_predictions rows = {.count = e->count,
                                 .outputs = outputs,
                                 .y = e->prediction,
                                 .ids = &ids,
                                 .classes = &data->info->classes,
-                                .classifies = data->info->label_kind == THAW_LABEL_CLASS};
+                                .classifies = data->info->label_kind == THAW_LABEL_CLASS,
+                                .labels = data->labels,
+                                .label_kind = data->info->label_kind,
+                                .groups = &groups};
   if (status == THAW_OK) status = cli_predictions_write(path, &rows);
   thaw_strings_clear(&ids);
+  thaw_strings_clear(&groups);
   return status;
 }
 
 /* [local] rank 0 */
 static thaw_status write_files(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *e,
-                               const char *folder) {
+                               const cli_scores *scores, const char *folder) {
   THAW_TRY(thaw_folder_create(folder));
   char *json = thaw_path_join(folder, "evaluation.json"), *rows = thaw_path_join(folder, "predictions.h5");
   char *plot = thaw_path_join(folder, "confusion.png");
   thaw_status status = json && rows && plot ? THAW_OK : THAW_ERR_MEMORY;
-  if (status == THAW_OK) status = write_json(run, data, e, json);
+  if (status == THAW_OK) status = write_json(run, data, e, scores, json);
   if (status == THAW_OK) status = write_predictions(data, e, run->session->outputs, rows);
   if (status == THAW_OK && e->confusion)
     status = thaw_plot_confusion(plot, "confusion", e->confusion, e->classes, &data->info->classes);
+  if (status == THAW_OK) status = cli_scores_plots(scores, folder);
   thaw_free(json);
   thaw_free(rows);
   thaw_free(plot);
@@ -123,13 +157,47 @@ static thaw_status write_files(const cli_run *run, const thaw_session_data *data
 }
 
 static void print_result(cli_context *cli, const thaw_session *s, const thaw_session_data *data,
-                         const thaw_evaluation *e) {
+                         const thaw_evaluation *e, const cli_scores *scores) {
   thaw_text text = {0};
   thaw_text_add(&text, "samples %lld\nloss %.6f\n", (long long)e->count, e->loss);
   for (int32_t m = 0; m < e->metrics; m++) thaw_text_add(&text, "%s %.6f\n", s->metric[m].name, e->metric[m]);
   thaw_evaluation_table(e, &data->info->classes, &text);
+  cli_scores_table(scores, &text);
   cli_print_text(cli, &text);
   thaw_text_clear(&text);
+}
+
+/* [local] rank 0. `apart`: of validation data that is not what is evaluated; count 0: none. */
+static thaw_status finish(cli_context *cli, const cli_run *run, const evaluate_options *o,
+                          const thaw_session_data *data, const thaw_evaluation *e, const thaw_evaluation *apart) {
+  const char *folder = o->output ? o->output : run->folder;
+  char *place = thaw_path_folder(thaw_catalog_path(data->catalog)), *beside = thaw_path_join(place, "subgroups.csv");
+  cli_scores_request request = {.data = data,
+                                .validation = apart->prediction ? &run->session->validation : NULL,
+                                .evaluation = e,
+                                .validation_evaluation = apart,
+                                .outputs = run->session->outputs,
+                                .point = o->point,
+                                .replicates = o->bootstrap,
+                                .seed = (uint64_t)run->job->seed,
+                                .subgroups = o->subgroups};
+  if (!request.validation && !o->rule) request.point = (thaw_operating_point){THAW_OPERATE_FIXED, 0.5};
+  if (!o->subgroups && beside && thaw_file_exists(beside)) request.subgroups = beside;
+  cli_scores scores = {0};
+  thaw_status status = place && beside ? cli_scores_make(&request, &scores) : THAW_ERR_MEMORY;
+  if (status == THAW_OK) print_result(cli, run->session, data, e, &scores);
+  if (status == THAW_OK) status = write_files(run, data, e, &scores, folder);
+  cli_scores_clear(&scores);
+  thaw_free(place);
+  thaw_free(beside);
+  return status;
+}
+
+/* Validation data that is evaluated itself cannot choose thresholds. */
+static bool has_validation(const thaw_session *s, const thaw_session_data *data) {
+  return s->validation.catalog && data != &s->validation && s->validation.labels &&
+         strcmp(s->validation.info->digest, data->info->digest) != 0 &&
+         s->validation.info->label_kind == data->info->label_kind;
 }
 
 static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate_options *o) {
@@ -138,14 +206,20 @@ static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate
   if (!data->catalog)
     return thaw_fail(THAW_ERR_USAGE, "%s: the job names neither test nor validation data; give --data CATALOG",
                      run->folder);
-  thaw_evaluation e;
+  bool apart = has_validation(s, data);
+  if (!apart && o->rule && o->point.rule != THAW_OPERATE_FIXED)
+    return thaw_fail(THAW_ERR_USAGE, "--operating-point %s needs validation data other than what is evaluated",
+                     o->rule);
+  thaw_evaluation e = {0}, validation = {0};
   THAW_TRY(thaw_session_evaluate(s, cli->comm, data, "evaluate", true, cli->log, &e));
-  print_result(cli, s, data, &e);
-  const char *folder = o->output ? o->output : run->folder;
-  thaw_status status = cli_share_status(cli, cli_is_root(cli) ? write_files(run, data, &e, folder) : THAW_OK);
+  thaw_status status = THAW_OK;
+  if (apart) status = thaw_session_evaluate(s, cli->comm, &s->validation, "validation", true, cli->log, &validation);
   if (status == THAW_OK)
-    thaw_info(cli->log, "wrote %s/evaluation.json, predictions.h5%s", folder, e.confusion ? ", confusion.png" : "");
+    status = cli_share_status(cli, cli_is_root(cli) ? finish(cli, run, o, data, &e, &validation) : THAW_OK);
+  if (status == THAW_OK)
+    thaw_info(cli->log, "wrote evaluation.json, predictions.h5 and plots to %s", o->output ? o->output : run->folder);
   thaw_evaluation_clear(&e);
+  thaw_evaluation_clear(&validation);
   return status;
 }
 
@@ -153,8 +227,11 @@ thaw_status cli_evaluate(cli_context *cli) {
   evaluate_options o = {0};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
+  bool missing = cli_is_root(cli) && o.subgroups && !thaw_file_exists(o.subgroups);
+  THAW_TRY(cli_share_status(cli, missing ? thaw_fail(THAW_ERR_DATA, "%s: no such file", o.subgroups) : THAW_OK));
+  bool alone = o.data && o.rule && o.point.rule == THAW_OPERATE_FIXED;
   const thaw_session_options options = {
-      .validation = !o.data, .test = true, .catalog = o.data, .labels_needed = true, .isa = o.isa};
+      .validation = !alone, .test = true, .catalog = o.data, .labels_needed = true, .isa = o.isa};
   cli_run run;
   THAW_TRY(cli_run_open(cli, cli->argument[0], o.checkpoint, &options, &run));
   thaw_status status = evaluate(cli, &run, &o);

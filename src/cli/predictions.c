@@ -1,4 +1,5 @@
 #include "cli/predictions.h"
+#include "thaw/csv.h"
 #include "thaw/h5.h"
 #include "thaw/memory.h"
 #include "thaw/text.h"
@@ -20,29 +21,15 @@ static const char *class_name(const cli_predictions *p, int32_t index, char numb
   return number;
 }
 
-/* RFC 4180: a field with a comma, quote or line break is quoted, quotes are doubled. */
-static void add_field(thaw_text *out, const char *field) {
-  if (!strpbrk(field, ",\"\r\n")) {
-    thaw_text_add_bytes(out, field, strlen(field));
-    return;
-  }
-  thaw_text_add_bytes(out, "\"", 1);
-  for (; *field; field++) {
-    if (*field == '"') thaw_text_add_bytes(out, "\"", 1);
-    thaw_text_add_bytes(out, field, 1);
-  }
-  thaw_text_add_bytes(out, "\"", 1);
-}
-
 static void add_header(const cli_predictions *p, thaw_text *out) {
   char number[16];
   thaw_text_add(out, "id%s", p->classifies ? ",class" : "");
   for (int32_t i = 0; i < p->outputs; i++) {
     thaw_text_add(out, ",");
     if (p->outputs == 1 && p->classifies)
-      add_field(out, "probability");
+      thaw_csv_add(out, "probability");
     else
-      add_field(out, class_name(p, i, number));
+      thaw_csv_add(out, class_name(p, i, number));
   }
   thaw_text_add(out, "%s\n", p->errors ? ",error" : "");
 }
@@ -51,10 +38,10 @@ static void add_row(const cli_predictions *p, int64_t row, thaw_text *out) {
   const float *y = p->y + (size_t)row * (size_t)p->outputs;
   const char *error = p->errors ? p->errors->item[row] : "";
   char number[16];
-  add_field(out, p->ids->item[row]);
+  thaw_csv_add(out, p->ids->item[row]);
   if (p->classifies) {
     thaw_text_add(out, ",");
-    if (!*error) add_field(out, class_name(p, predicted_class(p, y), number));
+    if (!*error) thaw_csv_add(out, class_name(p, predicted_class(p, y), number));
   }
   for (int32_t i = 0; i < p->outputs; i++)
     if (*error)
@@ -63,7 +50,7 @@ static void add_row(const cli_predictions *p, int64_t row, thaw_text *out) {
       thaw_text_add(out, ",%.9g", (double)y[i]);
   if (p->errors) {
     thaw_text_add(out, ",");
-    add_field(out, error);
+    thaw_csv_add(out, error);
   }
   thaw_text_add(out, "\n");
 }
@@ -77,6 +64,25 @@ static thaw_status write_csv(const char *path, const cli_predictions *p) {
   return status;
 }
 
+/* Class indices, or rows of 0, 1 and 255, or of targets. */
+static thaw_status write_labels(thaw_h5 *file, const cli_predictions *p) {
+  if (!p->labels || p->label_kind == THAW_LABEL_NONE) return THAW_OK;
+  int32_t width = p->labels->width;
+  thaw_h5_type type = p->label_kind == THAW_LABEL_TARGET ? THAW_H5_F32 : THAW_H5_I32;
+  const thaw_h5_layout layout = {type, p->label_kind == THAW_LABEL_CLASS ? 1 : 2, {p->count, width}, 65536, 0};
+  float *row = thaw_new((size_t)p->count * (size_t)width, sizeof *row);
+  int32_t *whole = thaw_new((size_t)p->count * (size_t)width, sizeof *whole);
+  thaw_status status = row && whole ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK) {
+    for (int64_t i = 0; i < p->count; i++) thaw_label_row(p->labels, (uint64_t)i, row + (size_t)i * (size_t)width);
+    for (size_t i = 0; i < (size_t)p->count * (size_t)width; i++) whole[i] = (int32_t)row[i];
+    status = thaw_h5_write(file, "/labels", &layout, type == THAW_H5_F32 ? (void *)row : (void *)whole);
+  }
+  thaw_free(row);
+  thaw_free(whole);
+  return status;
+}
+
 static thaw_status fill_h5(thaw_h5 *file, const cli_predictions *p, int32_t *class_index) {
   const thaw_h5_layout rows = {THAW_H5_F32, 2, {p->count, p->outputs}, 1024, 0};
   const thaw_h5_layout column = {THAW_H5_I32, 1, {p->count}, 65536, 0};
@@ -85,6 +91,8 @@ static thaw_status fill_h5(thaw_h5 *file, const cli_predictions *p, int32_t *cla
   THAW_TRY(thaw_h5_write_strings(file, "/ids", p->ids));
   if (p->errors) THAW_TRY(thaw_h5_write_strings(file, "/errors", p->errors));
   THAW_TRY(thaw_h5_write(file, "/predictions", &rows, p->y));
+  if (p->groups) THAW_TRY(thaw_h5_write_strings(file, "/groups", p->groups));
+  THAW_TRY(write_labels(file, p));
   if (!p->classifies) return THAW_OK;
   for (int64_t row = 0; row < p->count; row++) {
     bool failed = p->errors && p->errors->item[row][0];

@@ -13,9 +13,13 @@ typedef struct cli_predictions {
   const thaw_strings *errors;  /* [count], "" where there is none; NULL: none at all */
   const thaw_strings *classes; /* names of the outputs; NULL or shorter: numbers */
   bool classifies;             /* the largest output names a class */
+  const thaw_labels *labels;   /* NULL: none */
+  thaw_label_kind label_kind;
+  const thaw_strings *groups; /* [count]; NULL: none */
 } cli_predictions;
 
-/* [local] `path` ends with ".h5" (HDF5: /ids, /predictions, /class) or anything else (CSV: id, class, one column per
+/* [local] `path` ends with ".h5" (HDF5: /ids, /predictions, /class, and as given /labels,
+ * /groups) or anything else (CSV: id, class, one column per
  * output, error). Written atomically. */
 thaw_status cli_predictions_write(const char *path, const cli_predictions *predictions) THAW_CHECKED;
 

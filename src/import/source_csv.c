@@ -1,91 +1,19 @@
 /* source_csv.c: a CSV list (RFC 4180) with a header: path, label, group. Rank 0 reads; the bytes are broadcast. */
 #include "import/import_private.h"
+#include "thaw/csv.h"
 #include "thaw/text.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN_LIMIT = 4096, TARGET_LIMIT = 1024 };
 static const size_t csv_limit = (size_t)1 << 33;
-
-/* A cursor over the text. */
-typedef struct csv_reader {
-  const char *name, *at, *end;
-  int64_t line; /* of the row being read, 1-based */
-  int64_t next_line;
-  thaw_arena *arena;
-  char *field[COLUMN_LIMIT];
-  int32_t fields;
-} csv_reader;
-
-static thaw_status store_field(csv_reader *r, const thaw_text *text) {
-  if (text->failed) return THAW_ERR_MEMORY;
-  if (r->fields == COLUMN_LIMIT)
-    return thaw_fail(THAW_ERR_DATA, "%s:%lld: more than %d columns", r->name, (long long)r->line, COLUMN_LIMIT);
-  r->field[r->fields] = thaw_arena_text(r->arena, text->data ? text->data : "");
-  return r->field[r->fields++] ? THAW_OK : THAW_ERR_MEMORY;
-}
-
-/* After the opening quote; "" is a quote. */
-static thaw_status read_quoted(csv_reader *r, thaw_text *text) {
-  for (; r->at < r->end; r->at++) {
-    if (*r->at == '"' && r->at + 1 < r->end && r->at[1] == '"') {
-      r->at++;
-    } else if (*r->at == '"') {
-      r->at++;
-      if (r->at < r->end && *r->at != ',' && *r->at != '\n' && *r->at != '\r')
-        return thaw_fail(THAW_ERR_DATA, "%s:%lld: text after a closing quote", r->name, (long long)r->line);
-      return THAW_OK;
-    }
-    if (*r->at == '\n') r->next_line++;
-    thaw_text_add_bytes(text, r->at, 1);
-  }
-  return thaw_fail(THAW_ERR_DATA, "%s:%lld: a quoted field is never closed", r->name, (long long)r->line);
-}
-
-static thaw_status read_field(csv_reader *r, thaw_text *text) {
-  if (r->at < r->end && *r->at == '"') {
-    r->at++;
-    return read_quoted(r, text);
-  }
-  const char *start = r->at;
-  while (r->at < r->end && *r->at != ',' && *r->at != '\n' && *r->at != '\r') r->at++;
-  if (memchr(start, 0, (size_t)(r->at - start)))
-    return thaw_fail(THAW_ERR_DATA, "%s:%lld: a zero byte; not a CSV file", r->name, (long long)r->line);
-  thaw_text_add_bytes(text, start, (size_t)(r->at - start));
-  return THAW_OK;
-}
-
-/* One row into `field`; blank lines are passed over; *more is false at the end. */
-static thaw_status read_row(csv_reader *r, bool *more) {
-  while (r->at < r->end && (*r->at == '\n' || *r->at == '\r')) r->next_line += *r->at++ == '\n';
-  r->fields = 0;
-  r->line = r->next_line;
-  *more = r->at < r->end;
-  while (*more) {
-    thaw_text text = {0};
-    thaw_status status = read_field(r, &text);
-    if (status == THAW_OK) status = store_field(r, &text);
-    thaw_text_clear(&text);
-    THAW_TRY(status);
-    if (r->at == r->end || *r->at != ',') break;
-    r->at++;
-  }
-  return THAW_OK;
-}
 
 /* ------------------------------------------------------------------ columns */
 typedef struct csv_columns {
   int32_t path, label, group, width; /* -1: absent */
 } csv_columns;
 
-static int32_t find_column(const csv_reader *r, const char *name) {
-  for (int32_t i = 0; i < r->fields; i++)
-    if (strcmp(r->field[i], name) == 0) return i;
-  return -1;
-}
-
-static thaw_status need_column(const csv_reader *r, const char *name, int32_t column) {
+static thaw_status need_column(const thaw_csv *r, const char *name, int32_t column) {
   if (column >= 0) return THAW_OK;
   const char *near = thaw_nearest(name, (const char *const *)r->field, (size_t)r->fields);
   return thaw_fail(THAW_ERR_DATA,
@@ -94,15 +22,14 @@ static thaw_status need_column(const csv_reader *r, const char *name, int32_t co
                    r->name, name, near);
 }
 
-static thaw_status read_header(csv_reader *r, const thaw_import_options *options, csv_columns *out) {
+static thaw_status read_header(thaw_csv *r, const thaw_import_options *options, csv_columns *out) {
   const char *path = options->path_column ? options->path_column : "path";
   const char *label = options->label_column ? options->label_column : "label";
   const char *group = options->group_column ? options->group_column : "group";
   bool more = false;
-  if (r->end - r->at >= 3 && memcmp(r->at, "\xef\xbb\xbf", 3) == 0) r->at += 3;
-  THAW_TRY(read_row(r, &more));
+  THAW_TRY(thaw_csv_row(r, &more));
   if (!more) return thaw_fail(THAW_ERR_DATA, "%s: the file is empty", r->name);
-  *out = (csv_columns){find_column(r, path), find_column(r, label), find_column(r, group), r->fields};
+  *out = (csv_columns){thaw_csv_column(r, path), thaw_csv_column(r, label), thaw_csv_column(r, group), r->fields};
   THAW_TRY(need_column(r, path, out->path));
   if (options->label_column || options->regression || options->multi_label) THAW_TRY(need_column(r, label, out->label));
   if (options->group_column) THAW_TRY(need_column(r, group, out->group));
@@ -123,7 +50,7 @@ static void clear_rows(csv_rows *rows) {
   thaw_free(rows->line);
 }
 
-static thaw_status add_row(csv_rows *rows, const csv_reader *r, const csv_columns *column) {
+static thaw_status add_row(csv_rows *rows, const thaw_csv *r, const csv_columns *column) {
   void **array[4] = {(void **)&rows->path, (void **)&rows->label, (void **)&rows->group, (void **)&rows->line};
   for (int i = 0; i < 4; i++)
     if (thaw_grow(array[i], rows->count, &rows->capacity[i], sizeof(void *)) != 0) return THAW_ERR_MEMORY;
@@ -135,10 +62,10 @@ static thaw_status add_row(csv_rows *rows, const csv_reader *r, const csv_column
   return THAW_OK;
 }
 
-static thaw_status read_rows(csv_reader *r, const csv_columns *column, csv_rows *rows) {
+static thaw_status read_rows(thaw_csv *r, const csv_columns *column, csv_rows *rows) {
   for (;;) {
     bool more = false;
-    THAW_TRY(read_row(r, &more));
+    THAW_TRY(thaw_csv_row(r, &more));
     if (!more) return THAW_OK;
     if (r->fields != column->width)
       return thaw_fail(THAW_ERR_DATA, "%s:%lld: %d fields, the header has %d", r->name, (long long)r->line,
@@ -350,7 +277,7 @@ static thaw_status cut_range(const thaw_import_options *options, int64_t count, 
   return THAW_OK;
 }
 
-static thaw_status parse_all(csv_reader *r, csv_rows *rows, const char *folder, const thaw_import_options *options,
+static thaw_status parse_all(thaw_csv *r, csv_rows *rows, const char *folder, const thaw_import_options *options,
                              import_source *out) {
   csv_columns column = {-1, -1, -1, 0};
   THAW_TRY(read_header(r, options, &column));
@@ -365,13 +292,11 @@ static thaw_status parse_all(csv_reader *r, csv_rows *rows, const char *folder, 
 thaw_status thaw_import__parse_csv(const char *name, const char *text, size_t size, const char *folder,
                                    const thaw_import_options *options, import_source *out) {
   csv_rows rows = {0};
-  csv_reader *reader = thaw_new(1, sizeof *reader);
+  thaw_csv *reader = thaw_csv_open(name, text, size, out->arena);
   if (!reader) return THAW_ERR_MEMORY;
-  *reader = (csv_reader){.name = name, .at = text, .end = text + size, .next_line = 1, .arena = out->arena};
   out->name = name;
   thaw_status status = parse_all(reader, &rows, folder, options, out);
   clear_rows(&rows);
-  thaw_free(reader);
   return status;
 }
 

@@ -183,11 +183,21 @@ static thaw_status add_curves(page *p) {
   return status;
 }
 
-static thaw_status add_evaluation(page *p) {
+/* A plot that the evaluation left in the folder. */
+static thaw_status add_file(page *p, const char *name, const char *title) {
+  char *path;
+  thaw_text png = {0};
+  THAW_TRY(find_file(p, name, &path));
+  if (!path) return THAW_OK;
+  thaw_status status = thaw_file_read(path, TEXT_LIMIT, &png.data, &png.length);
+  if (status == THAW_OK) add_picture(&p->out, title, &png);
+  thaw_text_clear(&png);
+  thaw_free(path);
+  return status;
+}
+
+static thaw_status add_confusion(page *p) {
   const report_evaluation *e = &p->evaluation;
-  if (!e->root) return THAW_OK;
-  thaw_text_add(&p->out, "<h2>Evaluation</h2>\n");
-  report_add_evaluation(&p->out, e);
   if (!e->confusion) return THAW_OK;
   thaw_text png = {0};
   char *path = thaw_path_join(p->folder, "confusion.png");
@@ -203,6 +213,21 @@ static thaw_status add_evaluation(page *p) {
   thaw_free(path);
   thaw_text_clear(&png);
   return status;
+}
+
+static thaw_status add_evaluation(page *p) {
+  if (!p->evaluation.root) return THAW_OK;
+  thaw_text_add(&p->out, "<h2>Evaluation</h2>\n");
+  report_add_evaluation(&p->out, &p->evaluation);
+  THAW_TRY(add_confusion(p));
+  if (!thaw_yaml_get(p->evaluation.root, "overall")) return THAW_OK;
+  report_add_scores(&p->out, p->evaluation.root);
+  thaw_text_add(&p->out, "<div class=pictures>\n");
+  THAW_TRY(add_file(p, "roc.png", "ROC curves"));
+  THAW_TRY(add_file(p, "precision_recall.png", "precision-recall curves"));
+  THAW_TRY(add_file(p, "calibration.png", "reliability diagram"));
+  thaw_text_add(&p->out, "</div>\n");
+  return THAW_OK;
 }
 
 /* Keeps line ends, which report_add_escaped would turn into spaces. */

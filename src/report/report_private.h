@@ -92,6 +92,7 @@ void report_add_base64(thaw_text *out, const void *data, size_t size);
 void report_add_escaped(thaw_text *out, const char *text);   /* report_clean of any length, then HTML escapes */
 void report_add_tree(thaw_text *out, const thaw_yaml *tree); /* a map as table rows "a.b" | value */
 void report_add_evaluation(thaw_text *out, const report_evaluation *evaluation);
+void report_add_scores(thaw_text *out, const thaw_yaml *evaluation); /* html_scores.c */
 void report_add_class_table(thaw_text *out, const report_evaluation *evaluation);
 void report_add_epochs(thaw_text *out, const report_metrics *metrics);
 

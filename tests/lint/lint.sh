@@ -3,12 +3,12 @@
 # To prove that the rules bite: lint.sh --self-test.
 set -euo pipefail
 
-folders=(base comm h5 image config kernel layer graph zoo weights shard import loader feature loss optim eval train report cli)
+folders=(base comm h5 image config kernel layer graph zoo weights shard import loader feature loss optim score eval train report cli)
 
 # folder_of HEADER: the folder that owns thaw/HEADER.h.
 folder_of() {
   case $1 in
-  status | memory | rng | file | text | digest | zip | log) echo base ;;
+  status | memory | rng | file | text | digest | zip | log | csv) echo base ;;
   job | schema) echo config ;;
   predict) echo eval ;;
   *) echo "$1" ;;
