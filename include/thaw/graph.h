@@ -62,6 +62,7 @@ typedef struct thaw_cut {
   int32_t count;
   bool *constant; /* [graph count] */
   size_t floats;  /* per sample, all cut tensors together */
+  bool gradient;  /* asks the live part for the gradient of the cut's tensors, too */
 } thaw_cut;
 thaw_status thaw_graph_cut(const thaw_graph *graph, thaw_cut *out) THAW_CHECKED;
 void thaw_cut_clear(thaw_cut *cut);
@@ -143,6 +144,9 @@ thaw_activation thaw_live_activation(const thaw_live *live);
  * gradient before that activation. */
 thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
                                bool from_logits) THAW_CHECKED;
+/* After backward, for a cut that asked for it: the gradient of cut tensor `node`, [samples][its floats]. Points into
+ * `live`. */
+const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node);
 /* Moving statistics of batch-coupled layers, once per accepted step, the same on every rank. */
 void thaw_live_update_statistics(thaw_live *live);
 

@@ -14,6 +14,7 @@ static size_t scratch_of(const thaw_live *live, const thaw_layer *layer, int32_t
 
 /* What each node is: constant, cut, live; whether gradients pass it; which tensors it trains. */
 static void classify(thaw_live *live, const thaw_cut *cut) {
+  for (int32_t i = 0; i < cut->count; i++) live->node[cut->node[i]].needs_gradient = cut->gradient;
   for (int32_t i = 0; i < live->count; i++) {
     live_node *node = &live->node[i];
     const thaw_node *from = live->graph->node[i];
@@ -24,7 +25,7 @@ static void classify(thaw_live *live, const thaw_cut *cut) {
       node->tensor[p] = node->live && thaw_node_trains(from, p) ? live->tensors++ : -1;
       node->trains = node->trains || node->tensor[p] >= 0;
     }
-    node->needs_gradient = node->trains;
+    node->needs_gradient = node->needs_gradient || node->trains;
     for (int32_t j = 0; j < from->layer.inputs; j++)
       node->needs_gradient = node->needs_gradient || live->node[from->input[j]].needs_gradient;
   }
@@ -92,6 +93,7 @@ static thaw_status allocate_gradients(thaw_live *live) {
     for (int32_t reader = i + 1; reader < live->count; reader++)
       for (int32_t j = 0; j < live->graph->node[reader]->layer.inputs; j++)
         if (live->graph->node[reader]->input[j] == i) interval[i].first = live->count - 1 - reader;
+    if (!live->node[i].live) interval[i].last = live->count; /* the caller's: kept to the end */
     if (i < live->count - 1) interval[i].bytes = live->node[i].count * (size_t)live->max_samples * sizeof(float);
   }
   char *block = NULL;
@@ -221,6 +223,10 @@ thaw_param *thaw_live_tensor(thaw_live *live, int32_t tensor, const char **layer
   thaw_layer *layer = &live->graph->node[live->tensor_node[tensor]]->layer;
   if (layer_name_out) *layer_name_out = layer->name;
   return &layer->param[live->tensor_param[tensor]];
+}
+
+const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node) {
+  return live->node[node].dy;
 }
 
 thaw_activation thaw_live_activation(const thaw_live *live) {
