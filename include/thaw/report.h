@@ -18,6 +18,7 @@
 #define THAW_REPORT_H
 
 #include "thaw/file.h"
+#include "thaw/image.h"
 #include "thaw/status.h"
 #include <stdint.h>
 
@@ -47,6 +48,15 @@ thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) THAW_CHECKE
  * `names` is NULL or too short). confusion [classes][classes]: true x predicted; 1 .. 2000 classes. */
 thaw_status thaw_plot_confusion(const char *path, const char *title, const int64_t *confusion, int32_t classes,
                                 const thaw_strings *names) THAW_CHECKED;
+/* Pictures with words: each tile shows its pictures (8-bit RGB) side by side, a title and a note under them. */
+typedef struct thaw_tile {
+  const thaw_image *picture; /* [pictures] */
+  int32_t pictures;
+  const char *title, *note; /* may be NULL */
+  bool marked;              /* the title stands out */
+} thaw_tile;
+/* A sheet of tiles in rows. */
+thaw_status thaw_plot_tiles(const char *path, const char *title, const thaw_tile *tile, int32_t count) THAW_CHECKED;
 /* learning_curve.png from metrics.csv (loss and first metric, training and validation, phases marked). */
 thaw_status thaw_report_curves(const char *run_folder) THAW_CHECKED;
 /* report.html: one self-contained page (images inlined), with whatever of the files above there is. Also writes
