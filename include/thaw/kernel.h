@@ -77,6 +77,15 @@ void thaw_conv_pack(const thaw_conv *conv, const float *kernel, const float *bia
 void thaw_conv_run(const thaw_conv *conv, const void *packed, const float *x, int32_t n, const float *residual,
                    float *y, void *scratch);
 
+/* Live 3x3 convolutions with strides 1 (algorithm WINOGRAD, no residual, pooling or prologue), whose weights change in
+ * every step. `turned`: the kernel is [3][3][k][c] and is rotated by 180 degrees, as the input gradient wants it.
+ * Either packed for many images, or transformed panel by panel while they are used, which is faster for few tiles
+ * (small maps) and needs no packed block; both give the same bits. */
+void thaw_conv_pack_turned(const thaw_conv *conv, const float *kernel, void *packed);
+size_t thaw_conv_live_scratch_bytes(const thaw_conv *conv);
+void thaw_conv_run_live(const thaw_conv *conv, const float *kernel, const float *bias, bool turned, const float *x,
+                        int32_t n, float *y, void *scratch);
+
 /* y = conv as a plain loop, double sums, same descriptor (any algorithm). */
 void thaw_ref_conv(const thaw_conv_desc *desc, const float *kernel, const float *bias, const float *scale,
                    const float *shift, const float *x, int32_t n, const float *residual, float *y);

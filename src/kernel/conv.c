@@ -51,7 +51,8 @@ static void lay_out(thaw_conv *conv) {
   size_t panel = 2 * (size_t)conv->isa->lanes, pad = THAW_ALIGN_FLOATS * 2, k = thaw_round_up((size_t)d->k, pad);
   size_t depth = (size_t)d->kh * (size_t)d->kw, weights;
   if (conv->algorithm == THAW_CONV_WINOGRAD) {
-    weights = 36 * (size_t)d->c * thaw_round_up((size_t)d->k, panel);
+    conv->u_plane = thaw_winograd_plane(1, (size_t)d->c * thaw_round_up((size_t)d->k, panel));
+    weights = 36 * conv->u_plane;
   } else if (d->depthwise) {
     weights = depth * thaw_round_up((size_t)d->c, THAW_ALIGN_FLOATS);
   } else {
@@ -173,4 +174,13 @@ void thaw_conv_run(const thaw_conv *conv, const void *packed, const float *x, in
   } else {
     run(conv, packed, x, n, used, y, scratch);
   }
+}
+
+size_t thaw_conv_live_scratch_bytes(const thaw_conv *conv) {
+  return conv->isa->winograd_live_scratch(conv) * sizeof(float);
+}
+
+void thaw_conv_run_live(const thaw_conv *conv, const float *kernel, const float *bias, bool turned, const float *x,
+                        int32_t n, float *y, void *scratch) {
+  conv->isa->winograd_live(conv, kernel, bias, turned, x, n, y, scratch);
 }

@@ -16,6 +16,7 @@ struct thaw_conv {
   int32_t block;   /* winograd: most tiles per block; gemm: most output pixels (flat) or rows (strips) per block */
   int32_t k_block; /* winograd: output channels between two output transforms */
   bool pool_after; /* pooling by a second pass over one image (algorithms that cannot fuse it) */
+  size_t u_plane;  /* winograd: floats between the weights of two of the 36 points */
   size_t bias_at, scale_at, shift_at, packed_floats;
   size_t conv_scratch; /* floats, without the image of `pool_after` */
   size_t scratch_floats;
@@ -25,7 +26,11 @@ struct thaw_isa {
   const char *name;
   int32_t lanes; /* floats per vector */
   int32_t rows;  /* of the microkernel; its width is two vectors */
-  void (*winograd_pack)(const thaw_conv *conv, const float *kernel, float *to); /* [36][panels][c][panel] */
+  /* [36][panels][c][panel], planes u_plane apart */
+  void (*winograd_pack)(const thaw_conv *conv, const float *kernel, bool turned, float *to);
+  size_t (*winograd_live_scratch)(const thaw_conv *conv);
+  void (*winograd_live)(const thaw_conv *conv, const float *kernel, const float *bias, bool turned, const float *x,
+                        int32_t n, float *y, float *scratch);
   void (*winograd)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,
                    float *y, float *scratch);
   void (*conv_gemm)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,

@@ -20,7 +20,7 @@ void thaw_conv_pack(const thaw_conv *conv, const float *kernel, const float *bia
   float *to = packed;
   size_t taps = (size_t)d->kh * (size_t)d->kw, c = (size_t)d->c, k = (size_t)d->k;
   if (conv->algorithm == THAW_CONV_WINOGRAD) {
-    conv->isa->winograd_pack(conv, kernel, to);
+    conv->isa->winograd_pack(conv, kernel, false, to);
   } else if (d->depthwise) {
     size_t row = thaw_round_up(c, THAW_ALIGN_FLOATS);
     for (size_t i = 0; i < taps; i++) copy_or_zero(kernel + i * c, c, row, to + i * row);
@@ -31,4 +31,10 @@ void thaw_conv_pack(const thaw_conv *conv, const float *kernel, const float *bia
   if (!d->prologue) return;
   copy_or_zero(scale, c, conv->shift_at - conv->scale_at, to + conv->scale_at);
   copy_or_zero(shift, c, conv->packed_floats - conv->shift_at, to + conv->shift_at);
+}
+
+void thaw_conv_pack_turned(const thaw_conv *conv, const float *kernel, void *packed) {
+  float *to = packed;
+  conv->isa->winograd_pack(conv, kernel, true, to);
+  copy_or_zero(NULL, 0, conv->packed_floats - conv->bias_at, to + conv->bias_at);
 }

@@ -8,11 +8,11 @@
  * kernel gradient: the adjoint, dg = G^T [sum over tiles of (B^T d B) . (A dY A^T)] G (thaw_conv_gradient) */
 #include "layer/conv_private.h"
 
-enum { LEAST_CHANNELS = 16 };
+enum { LEAST_CHANNELS = 16, FEW_TILES = 4 /* of one image */ };
 
 struct thaw_conv_workspace {
   thaw_conv *forward, *input; /* input NULL: no gradient passes */
-  size_t kernel_bytes;
+  bool few;                   /* tiles: weights are transformed on their way, nothing is packed */
   /* Since the last refresh: the packed weights of one of the two. */
   void *packed, *scratch;
 };
@@ -44,7 +44,8 @@ static thaw_conv_desc input_desc(const thaw_layer *layer) {
 
 static thaw_status fill_workspace(thaw_conv_workspace *w, const thaw_layer *layer, const thaw_isa *isa, bool backward) {
   thaw_conv_desc desc = forward_desc(layer);
-  w->kernel_bytes = thaw_param_count(&layer->param[0]) * sizeof(float);
+  int64_t tiles = (int64_t)((layer->output.h + 3) / 4) * ((layer->output.w + 3) / 4);
+  w->few = tiles <= FEW_TILES;
   THAW_TRY(thaw_conv_create(isa, &desc, &w->forward));
   if (!backward) return THAW_OK;
   desc = input_desc(layer);
@@ -73,52 +74,41 @@ void thaw_winograd_destroy(void *workspace) {
   thaw_conv_destroy(w->input);
 }
 
-/* turned[2 - i][2 - j][k][c] = kernel[i][j][c][k], in blocks that fit the cache. */
-static void turn_kernel(const float *kernel, size_t c, size_t k, float *turned) {
-  enum { BLOCK = 32 };
-  for (size_t tap = 0; tap < 9; tap++) {
-    const float *from = kernel + tap * c * k;
-    float *to = turned + (8 - tap) * c * k;
-    for (size_t i0 = 0; i0 < c; i0 += BLOCK)
-      for (size_t j0 = 0; j0 < k; j0 += BLOCK)
-        for (size_t i = i0; i < c && i < i0 + BLOCK; i++)
-          for (size_t j = j0; j < k && j < j0 + BLOCK; j++) to[j * c + i] = from[i * k + j];
-  }
-}
-
-/* The block of one convolution: packed weights, scratch, and the turned kernel [kh][kw][k][c] where it is needed. */
-static float *carve_block(thaw_conv_workspace *w, const thaw_conv *conv, bool turn, thaw_carver *carver) {
-  w->packed = thaw_carve(carver, thaw_conv_packed_bytes(conv));
-  w->scratch = thaw_carve(carver, thaw_conv_scratch_bytes(conv));
-  return turn ? thaw_carve(carver, w->kernel_bytes) : NULL;
+/* The block of one convolution: packed weights (unless few tiles need none) and scratch. */
+static void carve_block(thaw_conv_workspace *w, const thaw_conv *conv, thaw_carver *carver) {
+  w->packed = w->few ? NULL : thaw_carve(carver, thaw_conv_packed_bytes(conv));
+  w->scratch = thaw_carve(carver, w->few ? thaw_conv_live_scratch_bytes(conv) : thaw_conv_scratch_bytes(conv));
 }
 
 size_t thaw_winograd_workspace_bytes(const void *workspace) {
   thaw_conv_workspace w = *(const thaw_conv_workspace *)workspace;
   thaw_carver forward = {0}, input = {0};
-  carve_block(&w, w.forward, false, &forward);
-  if (w.input) carve_block(&w, w.input, true, &input);
+  carve_block(&w, w.forward, &forward);
+  if (w.input) carve_block(&w, w.input, &input);
   return forward.used > input.used ? forward.used : input.used;
 }
 
 void thaw_winograd_refresh(const thaw_layer *layer, void *workspace, bool backward, void *block) {
   thaw_conv_workspace *w = workspace;
   thaw_carver carver = {.base = block};
-  const float *kernel = layer->param[0].value;
-  if (!backward) {
-    carve_block(w, w->forward, false, &carver);
-    thaw_conv_pack(w->forward, kernel, thaw_layer_value(layer, "bias"), NULL, NULL, w->packed);
-  } else if (w->input) {
-    float *turned = carve_block(w, w->input, true, &carver);
-    turn_kernel(kernel, (size_t)layer->input[0].c, (size_t)layer->output.c, turned);
-    thaw_conv_pack(w->input, turned, NULL, NULL, NULL, w->packed);
-  }
+  const thaw_conv *conv = backward ? w->input : w->forward;
+  if (!conv) return;
+  carve_block(w, conv, &carver);
+  if (w->few) return;
+  if (backward)
+    thaw_conv_pack_turned(conv, layer->param[0].value, w->packed);
+  else
+    thaw_conv_pack(conv, layer->param[0].value, thaw_layer_value(layer, "bias"), NULL, NULL, w->packed);
 }
 
 void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io) {
   const thaw_conv_workspace *w = io->workspace;
   float *z = thaw_conv_keeps_logits(layer) && io->saved ? io->saved : io->y;
-  thaw_conv_run(w->forward, w->packed, io->x[0], io->n, NULL, z, w->scratch);
+  if (w->few)
+    thaw_conv_run_live(w->forward, layer->param[0].value, thaw_layer_value(layer, "bias"), false, io->x[0], io->n, z,
+                       w->scratch);
+  else
+    thaw_conv_run(w->forward, w->packed, io->x[0], io->n, NULL, z, w->scratch);
   if (!thaw_conv_fuses(layer))
     thaw_activate(io->isa, (thaw_activation)thaw_conv_config(layer)->activation, z,
                   (size_t)io->n * thaw_conv_pixels(layer), layer->output.c, io->y);
@@ -126,8 +116,10 @@ void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io) {
 
 void thaw_winograd_input_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *dx) {
   const thaw_conv_workspace *w = io->workspace;
-  (void)layer;
-  thaw_conv_run(w->input, w->packed, dz, io->n, NULL, dx, w->scratch);
+  if (w->few)
+    thaw_conv_run_live(w->input, layer->param[0].value, NULL, true, dz, io->n, dx, w->scratch);
+  else
+    thaw_conv_run(w->input, w->packed, dz, io->n, NULL, dx, w->scratch);
 }
 
 /* ------------------------------------------------------------------ kernel gradient */

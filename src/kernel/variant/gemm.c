@@ -5,6 +5,7 @@
  * transposed b and few rows of a, the roles change: a is packed transposed and the vectors run over its rows. */
 #include "kernel/variant/rows.h"
 #include "kernel/variant/tile.h"
+#include "kernel/variant/transpose.h"
 #include "kernel/variant/variant.h"
 
 enum { DEPTH = 512 /* k per packed panel: DEPTH * PANEL floats stay in cache */ };
@@ -59,12 +60,12 @@ static void pack_panel(const thaw_gemm_desc *d, const float *b, int32_t first, i
       }
     return;
   }
-  for (int start = 0; start < length; start += THAW_ALIGN_FLOATS) { /* one cache line of each column at a time */
-    int end = start + THAW_ALIGN_FLOATS < length ? start + THAW_ALIGN_FLOATS : length;
-    for (int j = 0; j < PANEL; j++)
-      for (int p = start; p < end; p++)
-        to[(size_t)p * PANEL + j] = j < count ? b[(size_t)(column + j) * ldb + (size_t)(first + p)] : 0;
-  }
+  for (int p = 0; p < length; p += LANES)
+    for (int j = 0; j < PANEL; j += LANES) {
+      int rows = count - j < LANES ? count - j : LANES, columns = length - p < LANES ? length - p : LANES;
+      transpose(b + (size_t)(column + j) * ldb + (size_t)(first + p), ldb, rows, columns, to + (size_t)p * PANEL + j,
+                PANEL);
+    }
 }
 
 /* Vectors over the rows of a (at most LANES of them), broadcasts from b: op(b) is transposed, so its rows are

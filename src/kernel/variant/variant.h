@@ -10,7 +10,10 @@
 #define THAW_VARIANT(name) name##_avx2
 #endif
 
-void THAW_VARIANT(thaw_winograd_pack)(const thaw_conv *conv, const float *kernel, float *to);
+void THAW_VARIANT(thaw_winograd_pack)(const thaw_conv *conv, const float *kernel, bool turned, float *to);
+size_t THAW_VARIANT(thaw_winograd_live_scratch)(const thaw_conv *conv);
+void THAW_VARIANT(thaw_winograd_live)(const thaw_conv *conv, const float *kernel, const float *bias, bool turned,
+                                      const float *x, int32_t n, float *y, float *scratch);
 void THAW_VARIANT(thaw_winograd)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
                                  const float *residual, float *y, float *scratch);
 size_t THAW_VARIANT(thaw_conv_gradient_scratch)(const thaw_conv_desc *desc, int32_t n);

@@ -49,14 +49,15 @@ void THAW_VARIANT(thaw_winograd_products)(const winograd_run *r, int count, int3
     for (int32_t k = 0; k < width; k += PANEL) {
       bool narrow = d->k - first_k - k <= LANES, last = k + PANEL >= width;
       size_t panel = (size_t)((first_k + k) / PANEL - r->first_panel);
-      size_t next =
-          last ? (size_t)((p + 1) * r->panels + first_k / PANEL - r->first_panel) : (size_t)(p * r->panels) + panel + 1;
-      t.u = r->u + ((size_t)(p * r->panels) + panel) * size;
+      const float *plane = r->u + (size_t)p * r->u_plane;
+      const float *next =
+          last ? plane + r->u_plane + (size_t)(first_k / PANEL - r->first_panel) * size : plane + (panel + 1) * size;
+      t.u = plane + panel * size;
       for (int g = 0; g < groups; g++) {
         int q = count * g / groups, rows = count * (g + 1) / groups - q;
         t.v = r->v + (size_t)p * r->v_plane + (size_t)q * r->v_row;
         t.m = r->m + (size_t)p * r->m_plane + (size_t)q * r->m_row + k;
-        t.soon.next = (const char *)(r->u + next * size) + (size_t)g * t.soon.step * (size_t)d->c;
+        t.soon.next = (const char *)next + (size_t)g * t.soon.step * (size_t)d->c;
         (narrow ? product_narrow : product_wide)(rows, &t);
       }
     }
@@ -66,7 +67,7 @@ winograd_run THAW_VARIANT(thaw_winograd_run)(const thaw_conv *conv) {
   const thaw_conv_desc *d = &conv->desc;
   winograd_run r = {.conv = conv};
   r.rows = (conv->h_conv + TILE - 1) / TILE, r.columns = (conv->w_conv + TILE - 1) / TILE;
-  r.panels = (int32_t)(thaw_round_up((size_t)d->k, PANEL) / PANEL);
+  r.u_plane = conv->u_plane;
   r.v_row = thaw_winograd_row(d->c), r.v_plane = thaw_winograd_plane(conv->block, r.v_row);
   r.m_row = thaw_winograd_row(conv->k_block), r.m_plane = thaw_winograd_plane(conv->block, r.m_row);
   r.low = broadcast(d->activation == THAW_LINEAR ? -INFINITY : 0.f);
@@ -91,6 +92,62 @@ void THAW_VARIANT(thaw_winograd)(const thaw_conv *conv, const float *packed, con
       int32_t width = d->k - k < conv->k_block ? d->k - k : conv->k_block;
       THAW_VARIANT(thaw_winograd_products)(&r, count, k, width);
       THAW_VARIANT(thaw_winograd_output)(&r, first, count, k, width);
+    }
+  }
+}
+
+/* ------------------------------------------------------------------ live: weights on their way */
+
+enum { LIVE_TILES = 128 };
+
+typedef struct live_scratch {
+  size_t v, m, u, bias, total; /* floats */
+} live_scratch;
+
+/* The convolution in blocks of up to LIVE_TILES tiles, one panel of output channels at a time. */
+static thaw_conv live_plan(const thaw_conv *conv) {
+  thaw_conv live = *conv;
+  live.block = LIVE_TILES;
+  live.k_block = PANEL;
+  live.u_plane = thaw_winograd_plane(1, (size_t)conv->desc.c * PANEL);
+  return live;
+}
+
+static live_scratch lay_out_live(const thaw_conv *live) {
+  const thaw_conv_desc *d = &live->desc;
+  live_scratch s = {0};
+  s.m = POINTS * thaw_winograd_plane(live->block, thaw_winograd_row(d->c));
+  s.u = s.m + POINTS * thaw_winograd_plane(live->block, thaw_winograd_row(PANEL));
+  s.bias = s.u + POINTS * live->u_plane;
+  s.total = s.bias + thaw_round_up((size_t)d->k, PANEL);
+  return s;
+}
+
+size_t THAW_VARIANT(thaw_winograd_live_scratch)(const thaw_conv *conv) {
+  thaw_conv live = live_plan(conv);
+  return lay_out_live(&live).total;
+}
+
+void THAW_VARIANT(thaw_winograd_live)(const thaw_conv *conv, const float *kernel, const float *bias, bool turned,
+                                      const float *x, int32_t n, float *y, float *scratch) {
+  thaw_conv live = live_plan(conv);
+  const thaw_conv_desc *d = &live.desc;
+  live_scratch s = lay_out_live(&live);
+  winograd_run r = THAW_VARIANT(thaw_winograd_run)(&live);
+  float *u = scratch + s.u, *padded = scratch + s.bias;
+  for (size_t k = 0; k < thaw_round_up((size_t)d->k, PANEL); k++) padded[k] = bias && k < (size_t)d->k ? bias[k] : 0;
+  r.u = u, r.bias = padded, r.x = x, r.y = y;
+  r.v = scratch + s.v, r.m = scratch + s.m;
+  int64_t tiles = (int64_t)n * r.rows * r.columns, blocks = (tiles + live.block - 1) / live.block;
+  for (int64_t b = 0; b < blocks; b++) {
+    int64_t first = tiles * b / blocks;
+    int count = (int)(tiles * (b + 1) / blocks - first);
+    THAW_VARIANT(thaw_winograd_input)(&r, first, count);
+    for (int32_t k = 0; k < d->k; k += PANEL) {
+      r.first_panel = k / PANEL;
+      THAW_VARIANT(thaw_winograd_panel)(d, kernel, turned, k, u, live.u_plane);
+      THAW_VARIANT(thaw_winograd_products)(&r, count, k, PANEL);
+      THAW_VARIANT(thaw_winograd_output)(&r, first, count, k, PANEL);
     }
   }
 }

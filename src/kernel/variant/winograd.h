@@ -19,9 +19,9 @@ typedef struct winograd_run {
   const float *u, *bias, *scale, *shift;
   const float *x, *residual;
   float *y, *v, *m;
-  int32_t rows, columns;       /* tiles of one image */
-  int32_t panels, first_panel; /* in u */
-  size_t v_row, v_plane, m_row, m_plane;
+  int32_t rows, columns; /* tiles of one image */
+  int32_t first_panel;   /* in u */
+  size_t u_plane, v_row, v_plane, m_row, m_plane;
   vec low, high; /* bounds of the activation */
 } winograd_run;
 
@@ -35,5 +35,10 @@ void THAW_VARIANT(thaw_winograd_products)(const winograd_run *r, int count, int3
 /* y = activation(A^T m A + bias + residual), pooled where the plan says so. */
 void THAW_VARIANT(thaw_winograd_output)(const winograd_run *r, int64_t first, int count, int32_t first_k,
                                         int32_t width);
+
+/* u = G g G^T of the panel of output channels from `first` on: [36][c][PANEL], planes `plane` floats apart. Kernel
+ * [3][3][c][k]; `turned`: [3][3][k][c], and rotated by 180 degrees. */
+void THAW_VARIANT(thaw_winograd_panel)(const thaw_conv_desc *d, const float *kernel, bool turned, int32_t first,
+                                       float *u, size_t plane);
 
 #endif

@@ -13,7 +13,7 @@ enum { SIDE = 3 };
 
 /* Work space of one call, in floats. */
 typedef struct workspace {
-  size_t v, m, u, total;
+  size_t v, m, u, total, u_plane;
 } workspace;
 
 /* The convolution as the winograd steps see it: plain, dense, one panel of outputs at a time. */
@@ -30,7 +30,8 @@ static workspace lay_out(const thaw_conv *conv) {
   workspace w = {0};
   w.m = w.v + POINTS * thaw_winograd_plane(conv->block, thaw_winograd_row(conv->desc.c));
   w.u = w.m + POINTS * thaw_winograd_plane(conv->block, thaw_winograd_row(PANEL));
-  w.total = w.u + POINTS * (size_t)conv->desc.c * PANEL;
+  w.u_plane = thaw_winograd_plane(1, (size_t)conv->desc.c * PANEL);
+  w.total = w.u + POINTS * w.u_plane;
   return w;
 }
 
@@ -113,7 +114,7 @@ static void sum_tiles_any(int rows, bool narrow, const sums *t) {
 #undef CALL
 }
 
-static void sum_points(const winograd_run *r, int count, bool narrow, float *u) {
+static void sum_points(const winograd_run *r, int count, bool narrow, float *u, size_t u_plane) {
   int32_t c = r->conv->desc.c, groups = tile_groups(c);
   for (int p = 0; p < POINTS; p++)
     for (int32_t g = 0; g < groups; g++) {
@@ -121,7 +122,7 @@ static void sum_points(const winograd_run *r, int count, bool narrow, float *u) 
       sums t = {.v_row = r->v_row, .m_row = r->m_row, .count = count};
       t.v = r->v + (size_t)p * r->v_plane + row;
       t.m = r->m + (size_t)p * r->m_plane;
-      t.u = u + ((size_t)p * (size_t)c + (size_t)row) * PANEL;
+      t.u = u + (size_t)p * u_plane + (size_t)row * PANEL;
       sum_tiles_any(rows, narrow, &t);
     }
 }
@@ -136,8 +137,9 @@ ALWAYS_INLINE void weights_back_1d(const vec u[WINDOW], vec o[SIDE]) {
 }
 
 /* gradient [9][c][k] (+)= G^T u G for the panel's `count` channels from `first` on. */
-static void finish_gradient(const thaw_conv_desc *d, const float *u, int32_t first, bool accumulate, float *gradient) {
-  size_t c = (size_t)d->c, k = (size_t)d->k, plane = c * PANEL;
+static void finish_gradient(const thaw_conv_desc *d, const float *u, size_t plane, int32_t first, bool accumulate,
+                            float *gradient) {
+  size_t c = (size_t)d->c, k = (size_t)d->k;
   for (size_t ci = 0; ci < c; ci++)
     for (int j = 0; j < PANEL && first + j < d->k; j += LANES) {
       vec t[WINDOW][SIDE];
@@ -178,8 +180,8 @@ void THAW_VARIANT(thaw_conv_gradient)(const thaw_conv_desc *desc, const float *x
       bool narrow = d->k - k <= LANES;
       transform_gradient(&r, dy, first, count, k, 0);
       if (!narrow) transform_gradient(&r, dy, first, count, k + LANES, LANES);
-      sum_points(&r, count, narrow, scratch + w.u);
-      finish_gradient(d, scratch + w.u, k, b > 0, gradient);
+      sum_points(&r, count, narrow, scratch + w.u, w.u_plane);
+      finish_gradient(d, scratch + w.u, w.u_plane, k, b > 0, gradient);
     }
   }
 }
