@@ -42,7 +42,7 @@ typedef struct thaw_layer_io {
   uint64_t seed;
   uint32_t epoch;
   bool training;
-  bool from_logits;         /* backward: dy is the gradient before this layer's own activation */
+  bool from_logits;         /* backward of an activation layer: dy is the gradient before the activation already */
   const double *statistics; /* totals of forward_sums over the whole global batch; NULL: moving statistics are used */
   const double *backward_statistics; /* totals of backward_sums, in backward only */
   int64_t batch;                     /* samples in the global batch */
@@ -63,6 +63,9 @@ typedef struct thaw_layer_ops {
    * this slice's gradient of param p, NULL means not wanted. The loss gradient is already divided as the loss says. */
   void (*backward)(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
                    float *const *gradient);
+  /* NULL: the layer has no activation of its own. Turns dy, in place, into the gradient before that activation, which
+   * is what `backward` then expects. */
+  void (*activation_backward)(const thaw_layer *layer, const thaw_layer_io *io, float *dy);
   /* NULL: zero bytes. saved_bytes is per sample, a multiple of 4: sample i's part starts at i * saved_bytes. A layer
    * whose own activation is softmax or sigmoid saves exactly its logits, [output] floats per sample. */
   size_t (*saved_bytes)(const thaw_layer *layer);

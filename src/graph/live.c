@@ -1,7 +1,10 @@
 /* The live executor: memory. All of it is allocated here; a step allocates nothing. */
 #include "graph/live_private.h"
 
-enum { SCRATCH_LIMIT = 4 << 20 }; /* bytes of scratch up to which a layer sees all samples in one call */
+enum {
+  SCRATCH_LIMIT = 12 << 20,  /* bytes of scratch up to which a layer sees all samples in one call */
+  TEMPORARY_LIMIT = 16 << 20 /* and bytes of gradients that are added to others */
+};
 
 static void *take(thaw_live *live, size_t count, size_t size) {
   live->bytes += count * size;
@@ -94,7 +97,8 @@ static thaw_status allocate_gradients(thaw_live *live) {
       for (int32_t j = 0; j < live->graph->node[reader]->layer.inputs; j++)
         if (live->graph->node[reader]->input[j] == i) interval[i].first = live->count - 1 - reader;
     if (!live->node[i].live) interval[i].last = live->count; /* the caller's: kept to the end */
-    if (i < live->count - 1) interval[i].bytes = live->node[i].count * (size_t)live->max_samples * sizeof(float);
+    if (i < live->count - 1 || live->graph->node[i]->layer.ops->activation_backward)
+      interval[i].bytes = live->node[i].count * (size_t)live->max_samples * sizeof(float);
   }
   char *block = NULL;
   if (status == THAW_OK) {
@@ -163,9 +167,11 @@ static thaw_status allocate_scratch(thaw_live *live) {
     if (scratch_of(live, layer, chunk) > SCRATCH_LIMIT) chunk = live->slice < chunk ? live->slice : chunk;
     live->node[i].forward_chunk = chunk;
     live->node[i].apart = goes_apart(live, i);
-    int32_t back = live->node[i].trains && !live->node[i].apart ? live->slice : chunk;
+    size_t shared = shared_inputs(live, i);
+    live->node[i].back_chunk = shared * (size_t)chunk * sizeof(float) > TEMPORARY_LIMIT ? live->slice : chunk;
+    int32_t back = live->node[i].trains && !live->node[i].apart ? live->slice : live->node[i].back_chunk;
     scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, live->slice)));
-    temporary = larger(temporary, shared_inputs(live, i) * (size_t)back);
+    temporary = larger(temporary, shared * (size_t)back);
   }
   live->scratch = take(live, scratch, 1);
   live->temporary = take(live, temporary, sizeof(float));

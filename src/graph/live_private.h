@@ -16,12 +16,12 @@ typedef struct live_node {
   size_t saved_bytes; /* per sample */
   float *dy;          /* [max_samples][count] */
   void *workspace;
-  bool has_dy;                      /* in this backward pass */
-  int32_t forward_chunk;            /* samples per call */
-  int32_t tensor[THAW_MAX_PARAMS];  /* live tensor index of each parameter, -1 */
-  float *gradient[THAW_MAX_PARAMS]; /* one slice's gradient */
-  bool trains;                      /* any tensor >= 0 */
-  bool apart;                       /* goes back for its parameters slice by slice, then for its input in chunks */
+  bool has_dy;                       /* in this backward pass */
+  int32_t forward_chunk, back_chunk; /* samples per call */
+  int32_t tensor[THAW_MAX_PARAMS];   /* live tensor index of each parameter, -1 */
+  float *gradient[THAW_MAX_PARAMS];  /* one slice's gradient */
+  bool trains;                       /* any tensor >= 0 */
+  bool apart;                        /* goes back for its parameters slice by slice, then for its input in chunks */
   double *forward_totals, *backward_totals, *slice_sums;
 } live_node;
 

@@ -150,6 +150,17 @@ static void send_gradients(const run *r, int32_t index, int64_t slice) {
       r->hooks->gradient(r->hooks->context, node->tensor[p], node->gradient[p], slice);
 }
 
+/* dy before the layer's own activation. The caller's dy is copied first: it is not ours to change. */
+static const float *pass_activation(const run *r, int32_t index, const float *dy) {
+  live_node *node = &r->live->node[index];
+  const thaw_layer *layer = &r->live->graph->node[index]->layer;
+  const float *x[THAW_MAX_INPUTS];
+  thaw_layer_io io = call_io(r, index, 0, r->share->samples, x);
+  if (dy != node->dy) memcpy(node->dy, dy, (size_t)io.n * node->count * sizeof *dy);
+  layer->ops->activation_backward(layer, &io, node->dy);
+  return node->dy;
+}
+
 static thaw_status backward_node(const run *r, int32_t index, const float *dy, bool from_logits) {
   live_node *node = &r->live->node[index];
   const thaw_node *from = r->live->graph->node[index];
@@ -159,6 +170,7 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
     had[j] = input->has_dy;
     if (input->needs_gradient) input->has_dy = true;
   }
+  if (from->layer.ops->activation_backward && !from_logits) dy = pass_activation(r, index, dy);
   if (node->coupled) THAW_TRY(batch_sums(r, index, dy, node->backward_totals));
   if (node->workspace)
     from->layer.ops->workspace_refresh(&from->layer, node->workspace, true, r->live->workspace_block);
@@ -168,9 +180,9 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
                   node->apart ? WANT_PARAMETERS : WANT_BOTH);
     send_gradients(r, index, r->share->slice[s]);
   }
-  for (int32_t first = 0; (node->apart || !node->trains) && first < r->share->samples; first += node->forward_chunk) {
+  for (int32_t first = 0; (node->apart || !node->trains) && first < r->share->samples; first += node->back_chunk) {
     int32_t left = r->share->samples - first;
-    backward_call(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, dy, had, from_logits,
+    backward_call(r, index, first, left < node->back_chunk ? left : node->back_chunk, dy, had, from_logits,
                   WANT_INPUTS);
   }
   return THAW_OK;

@@ -110,7 +110,7 @@ static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, const thaw_conv_desc 
 }
 
 typedef struct conv_scratch {
-  float *dz, *patches;
+  float *patches;
   void *gemm, *winograd;
 } conv_scratch;
 
@@ -128,13 +128,11 @@ static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa, int32_t
   return most;
 }
 
-/* The two ways never run in one call, so they may share what follows dz. */
+/* The two ways never run in one call, so they share their room. */
 static conv_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int32_t n, thaw_carver *carver) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   conv_scratch scratch = {0};
   size_t images = (size_t)group_size(layer, &d, n);
-  if (thaw_conv_config(layer)->activation != THAW_LINEAR)
-    scratch.dz = thaw_carve(carver, (size_t)n * thaw_shape_count(layer->output) * sizeof(float));
   thaw_carver other = *carver;
   if (!is_pointwise(&d))
     scratch.patches = thaw_carve(carver, images * thaw_conv_pixels(layer) * (size_t)patch_size(&d) * sizeof(float));
@@ -213,11 +211,10 @@ static void backward_input(const thaw_layer *layer, const thaw_layer_io *io, con
   }
 }
 
-static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
+static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                      float *const *gradient) {
   thaw_carver carver = {.base = io->scratch};
   conv_scratch scratch = carve(layer, io->isa, io->n, &carver);
-  const float *dz = thaw_conv_dz(layer, io, dy, scratch.dz);
   if (gradient[0] && io->workspace)
     thaw_winograd_kernel_gradient(layer, io, dz, gradient[0], scratch.winograd);
   else if (gradient[0])
@@ -328,6 +325,7 @@ const thaw_layer_ops thaw_layer_conv2d = {.schema = &thaw_conv2d_schema,
                                           .infer = infer,
                                           .forward = forward,
                                           .backward = backward,
+                                          .activation_backward = thaw_conv_activation_backward,
                                           .saved_bytes = thaw_conv_saved_bytes,
                                           .scratch_bytes = scratch_bytes,
                                           .workspace_create = thaw_winograd_create,

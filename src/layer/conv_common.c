@@ -69,12 +69,11 @@ void thaw_conv_finish(const thaw_layer *layer, const thaw_layer_io *io, float *z
   if (!simple) thaw_activate(io->isa, activation, z, rows, layer->output.c, io->y);
 }
 
-const float *thaw_conv_dz(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *scratch) {
+void thaw_conv_activation_backward(const thaw_layer *layer, const thaw_layer_io *io, float *dy) {
   thaw_activation activation = (thaw_activation)thaw_conv_config(layer)->activation;
-  if (activation == THAW_LINEAR || io->from_logits) return dy;
+  if (activation == THAW_LINEAR) return;
   thaw_activate_backward(io->isa, activation, io->saved, io->y, dy, (size_t)io->n * thaw_conv_pixels(layer),
-                         layer->output.c, scratch);
-  return scratch;
+                         layer->output.c, dy);
 }
 
 __attribute__((target_clones("avx512f", "avx2", "default"))) static void sum_rows(const float *restrict x, size_t rows,

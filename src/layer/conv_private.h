@@ -18,8 +18,7 @@ size_t thaw_conv_saved_bytes(const thaw_layer *layer);
 bool thaw_conv_fuses(const thaw_layer *layer);
 /* z (pre-activation, may be y) -> y = activation(z + bias). */
 void thaw_conv_finish(const thaw_layer *layer, const thaw_layer_io *io, float *z);
-/* dz = dy through the activation; dy itself when there is none. */
-const float *thaw_conv_dz(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *scratch);
+void thaw_conv_activation_backward(const thaw_layer *layer, const thaw_layer_io *io, float *dy);
 void thaw_conv_bias_gradient(const thaw_layer *layer, int32_t n, const float *dz, float *out);
 /* The JSON members that both have. */
 void thaw_conv_keras_config(const thaw_layer *layer, thaw_text *json);

@@ -53,10 +53,6 @@ static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, int32_t n) {
   return (thaw_gemm_desc){.m = c, .n = k, .k = rows_of(layer, n), .transpose_a = true, .lda = c, .ldb = k, .ldc = k};
 }
 
-static size_t dz_bytes(const thaw_layer *layer, int32_t n) {
-  return (size_t)rows_of(layer, n) * (size_t)layer->output.c * sizeof(float);
-}
-
 static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_t n) {
   thaw_gemm_desc descs[] = {forward_gemm(layer, n), input_gemm(layer, n), kernel_gemm(layer, n)};
   size_t most = 0;
@@ -64,10 +60,7 @@ static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_
     size_t bytes = thaw_gemm_scratch_bytes(isa, &descs[i]);
     if (bytes > most) most = bytes;
   }
-  thaw_carver carver = {0};
-  thaw_carve(&carver, dz_bytes(layer, n));
-  thaw_carve(&carver, most);
-  return carver.used;
+  return most;
 }
 
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
@@ -89,26 +82,23 @@ static void bias_gradient(const float *dz, size_t rows, size_t k, float *out) {
     for (size_t j = 0; j < k; j++) out[j] += dz[r * k + j];
 }
 
-static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
+static void activation_backward(const thaw_layer *layer, const thaw_layer_io *io, float *dy) {
+  thaw_activation activation = (thaw_activation)config_of(layer)->activation;
+  if (activation == THAW_LINEAR) return;
+  thaw_activate_backward(io->isa, activation, io->saved, io->y, dy, (size_t)rows_of(layer, io->n), layer->output.c, dy);
+}
+
+static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                      float *const *gradient) {
   size_t rows = (size_t)rows_of(layer, io->n), k = (size_t)layer->output.c;
-  thaw_activation activation = (thaw_activation)config_of(layer)->activation;
-  thaw_carver carver = {.base = io->scratch};
-  float *dz_scratch = thaw_carve(&carver, dz_bytes(layer, io->n));
-  void *scratch = (char *)io->scratch + carver.used;
-  const float *dz = dy;
-  if (activation != THAW_LINEAR && !io->from_logits) {
-    thaw_activate_backward(io->isa, activation, io->saved, io->y, dy, rows, layer->output.c, dz_scratch);
-    dz = dz_scratch;
-  }
   if (gradient[0]) {
     thaw_gemm_desc desc = kernel_gemm(layer, io->n);
-    thaw_gemm(io->isa, &desc, io->x[0], dz, gradient[0], scratch);
+    thaw_gemm(io->isa, &desc, io->x[0], dz, gradient[0], io->scratch);
   }
   if (layer->params > 1 && gradient[1]) bias_gradient(dz, rows, k, gradient[1]);
   if (dx[0]) {
     thaw_gemm_desc desc = input_gemm(layer, io->n);
-    thaw_gemm(io->isa, &desc, dz, layer->param[0].value, dx[0], scratch);
+    thaw_gemm(io->isa, &desc, dz, layer->param[0].value, dx[0], io->scratch);
   }
 }
 
@@ -199,6 +189,7 @@ const thaw_layer_ops thaw_layer_dense = {.schema = &thaw_dense_schema,
                                          .infer = infer,
                                          .forward = forward,
                                          .backward = backward,
+                                         .activation_backward = activation_backward,
                                          .saved_bytes = saved_bytes,
                                          .scratch_bytes = scratch_bytes,
                                          .initialize = initialize,

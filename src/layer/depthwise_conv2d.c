@@ -59,11 +59,6 @@ static void tap_input(const tap *at, size_t c, const float *dz, const float *ker
   add_products(c, dz + at->out, kernel + at->kernel, dx + at->in);
 }
 
-static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_t n) {
-  (void)isa;
-  return (size_t)n * thaw_shape_count(layer->output) * sizeof(float);
-}
-
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   float *z = thaw_conv_keeps_logits(layer) && io->saved ? io->saved : io->y;
   memset(z, 0, (size_t)io->n * thaw_shape_count(layer->output) * sizeof(float));
@@ -71,9 +66,8 @@ static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   thaw_conv_finish(layer, io, z);
 }
 
-static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
+static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                      float *const *gradient) {
-  const float *dz = thaw_conv_dz(layer, io, dy, io->scratch);
   if (gradient[0]) {
     memset(gradient[0], 0, thaw_param_count(&layer->param[0]) * sizeof(float));
     for_each_tap(layer, io->n, tap_kernel, io->x[0], dz, gradient[0]);
@@ -120,7 +114,7 @@ const thaw_layer_ops thaw_layer_depthwise_conv2d = {.schema = &thaw_depthwise_co
                                                     .forward = forward,
                                                     .backward = backward,
                                                     .saved_bytes = thaw_conv_saved_bytes,
-                                                    .scratch_bytes = scratch_bytes,
+                                                    .activation_backward = thaw_conv_activation_backward,
                                                     .initialize = initialize,
                                                     .flops = flops,
                                                     .keras_config = keras_config};

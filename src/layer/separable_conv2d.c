@@ -86,7 +86,7 @@ static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, int32_t rows) {
 }
 
 typedef struct separable_scratch {
-  float *dz, *middle, *dmiddle;
+  float *middle, *dmiddle;
   void *gemm;
 } separable_scratch;
 
@@ -103,7 +103,6 @@ static separable_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int
     if (bytes > most) most = bytes;
   }
   separable_scratch scratch;
-  scratch.dz = thaw_carve(carver, (size_t)rows * (size_t)layer->output.c * sizeof(float));
   scratch.middle = thaw_carve(carver, middle);
   scratch.dmiddle = thaw_carve(carver, middle);
   scratch.gemm = thaw_carve(carver, most);
@@ -132,11 +131,10 @@ static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   thaw_conv_finish(layer, io, z);
 }
 
-static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
+static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                      float *const *gradient) {
   thaw_carver carver = {.base = io->scratch};
   separable_scratch scratch = carve(layer, io->isa, io->n, &carver);
-  const float *dz = thaw_conv_dz(layer, io, dy, scratch.dz);
   int32_t rows = rows_of(layer, io->n);
   if (gradient[1]) {
     thaw_gemm_desc desc = kernel_gemm(layer, rows);
@@ -189,6 +187,7 @@ const thaw_layer_ops thaw_layer_separable_conv2d = {.schema = &schema,
                                                     .infer = infer,
                                                     .forward = forward,
                                                     .backward = backward,
+                                                    .activation_backward = thaw_conv_activation_backward,
                                                     .saved_bytes = thaw_conv_saved_bytes,
                                                     .scratch_bytes = scratch_bytes,
                                                     .initialize = initialize,

@@ -177,7 +177,10 @@ static conv_results run_conv(thaw_layer *layer, const thaw_isa *isa, thaw_arena 
   float *dx[] = {r.dx}, *gradient[] = {r.kernel, r.bias};
   ops->forward(layer, &io);
   if (winograd) ops->workspace_refresh(layer, io.workspace, true, block);
-  ops->backward(layer, &io, dy, dx, gradient);
+  float *dz = thaw_arena_new(arena, out, sizeof(float));
+  memcpy(dz, dy, out * sizeof *dz);
+  ops->activation_backward(layer, &io, dz);
+  ops->backward(layer, &io, dz, dx, gradient);
   if (winograd) ops->workspace_destroy(io.workspace);
   return r;
 }

@@ -204,6 +204,7 @@ static void check_backward(golden_case *c, thaw_layer_io *io) {
   for (int32_t p = 0; p < c->layer.params; p++)
     if (c->layer.param[p].flags & THAW_PARAM_TRAINABLE)
       gradient[p] = thaw_arena_new(c->arena, thaw_param_count(&c->layer.param[p]), sizeof(float));
+  if (c->layer.ops->activation_backward) c->layer.ops->activation_backward(&c->layer, io, c->dy);
   c->layer.ops->backward(&c->layer, io, c->dy, dx, gradient);
   if (c->layer.inputs == 1) compare(c, "dx", dx[0]);
   if (c->layer.inputs == 2) {
