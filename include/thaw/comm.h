@@ -24,6 +24,11 @@ int thaw_comm_size(const thaw_comm *comm);         /* [local] */
 const char *thaw_comm_host(const thaw_comm *comm); /* [local] this rank's host name; borrowed */
 
 const char *thaw_comm_host_of(const thaw_comm *comm, int rank); /* [local] the host name of any rank; borrowed */
+/* [local] 0 on one rank of each node, the one that does what is to be done once per node. */
+int thaw_comm_node_rank(const thaw_comm *comm);
+/* [collective] The text of the node's rank 0 for the other ranks of its node, where *text is new (thaw_free); NULL is
+ * shared as NULL. */
+thaw_status thaw_comm_node_share_text(thaw_comm *comm, char **text) THAW_CHECKED;
 /* [local] Seconds that this rank has spent in MPI calls so far, waiting for others and moving data. */
 double thaw_comm_waited(const thaw_comm *comm);
 

@@ -43,6 +43,8 @@ typedef struct thaw_data_config {
   int32_t shuffle;        /* 0 full, 1 chunked */
   int32_t shuffle_chunk;  /* samples per block, default 256 */
   int32_t shuffle_window; /* blocks mixed at a time, default 8 */
+  char *stage;            /* folder on a disk of each node, may name environment variables; NULL: none */
+  bool stage_keep;        /* what was staged stays for the next run, default true */
 } thaw_data_config;
 
 typedef struct thaw_cache_config {

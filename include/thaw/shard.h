@@ -75,6 +75,32 @@ void *thaw_catalog_labels_part(thaw_catalog *catalog, int part, int parts, size_
 thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 
+/* ------------------------------------------------------------------ staging
+ * Copies of shards on a disk of this node, in FOLDER/thaw-stage-UID. A copy is proved by reading it back, and a thaw
+ * shard's also by the digest that the catalogue tells; it is used again while its source has the same size and time of
+ * change and its bytes have the digest noted beside it. Processes that use copies hold a shared lock; only the last one
+ * removes them. One process per node copies, the others only say thaw_catalog_use_stage. */
+typedef struct thaw_stage thaw_stage;
+/* Makes the folder. THAW_ERR_DISK when it cannot be made or belongs to somebody else. */
+thaw_status thaw_stage_open(const char *folder, thaw_stage **out) THAW_CHECKED;
+const char *thaw_stage_folder(const thaw_stage *stage); /* borrowed */
+/* Adds what the catalogue's files need there: all bytes, and those that are not there yet. */
+thaw_status thaw_stage_measure(const thaw_stage *stage, const thaw_catalog *catalog, int64_t *bytes,
+                               int64_t *missing) THAW_CHECKED;
+typedef struct thaw_stage_progress {
+  bool (*stop)(const void *context); /* asked now and then; NULL: never */
+  const void *context;
+  void (*copied)(void *log, int64_t bytes); /* told now and then; NULL: nobody */
+  void *log;
+  int64_t files, reused, bytes; /* made, found, bytes copied so far */
+} thaw_stage_progress;
+/* Makes every copy of the catalogue whole. THAW_STOPPED when told to stop: what is whole stays. */
+thaw_status thaw_stage_copy(thaw_stage *stage, const thaw_catalog *catalog, thaw_stage_progress *progress) THAW_CHECKED;
+/* From now on the catalogue reads the copies in a stage's folder. */
+thaw_status thaw_catalog_use_stage(thaw_catalog *catalog, const char *stage_folder) THAW_CHECKED;
+/* `remove`: the copies that this process made or found go, unless another process uses the folder. Accepts NULL. */
+void thaw_stage_close(thaw_stage *stage, bool remove);
+
 /* ------------------------------------------------------------------ writing */
 typedef struct thaw_shard_rows {
   int64_t count;

@@ -23,6 +23,10 @@ void thaw_text_clear(thaw_text *text);
 thaw_status thaw_parse_int(const char *text, int64_t *out) THAW_CHECKED;
 thaw_status thaw_parse_double(const char *text, double *out) THAW_CHECKED; /* finite only */
 
+/* $NAME and ${NAME} replaced by the environment's values, into a new string (thaw_free). THAW_ERR_USAGE when one is not
+ * set or empty, or when a $ begins no name. */
+thaw_status thaw_expand_environment(const char *text, char **out) THAW_CHECKED;
+
 /* The candidate nearest to `word` by edit distance, or NULL when none is within a third of its length (at least 2). */
 const char *thaw_nearest(const char *word, const char *const *candidate, size_t count);
 

@@ -29,6 +29,7 @@ typedef struct thaw_session {
   char weights_digest[65]; /* of the backbone as loaded */
   thaw_strings classes;    /* names: of the opened data, else (thaw_session_load) of the checkpoint; may be empty */
   thaw_session_data train, validation, test;
+  thaw_stage *stage; /* on one rank of each node; NULL: none */
   /* The present phase; made by thaw_session_phase. */
   int32_t phase;       /* -1: none yet */
   int32_t auto_blocks; /* thawed so far by phases with `unfreeze: auto` */
@@ -39,11 +40,14 @@ typedef struct thaw_session {
 } thaw_session;
 
 typedef struct thaw_session_options {
-  bool train, validation, test; /* which data to open; validation and test only where the job names them */
-  const char *catalog;          /* opened as `test` in place of the job's; NULL: the job's */
-  bool labels_needed;           /* data without fitting labels is an error */
-  const char *isa;              /* "avx2", "avx512"; NULL: best */
-  bool dry;                     /* weights are not read: for thaw_session_estimate */
+  bool train, validation, test;      /* which data to open; validation and test only where the job names them */
+  const char *catalog;               /* opened as `test` in place of the job's; NULL: the job's */
+  bool labels_needed;                /* data without fitting labels is an error */
+  const char *isa;                   /* "avx2", "avx512"; NULL: best */
+  bool dry;                          /* weights are not read: for thaw_session_estimate */
+  bool stage;                        /* shards are copied to the nodes first where the job says so (data.stage) */
+  bool (*stop)(const void *context); /* ends the copying; NULL: never */
+  const void *stop_context;
 } thaw_session_options;
 
 /* [collective] Builds the network, reads weights, opens data and checks that all fit together; ranks agree that job,

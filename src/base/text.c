@@ -1,6 +1,7 @@
 #include "thaw/text.h"
 #include "thaw/memory.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -109,6 +110,49 @@ thaw_status thaw_parse_double(const char *text, double *out) {
     return thaw_fail(THAW_ERR_USAGE, "'%s' is not a number", text);
   *out = value;
   return THAW_OK;
+}
+
+static size_t name_length(const char *text) {
+  size_t length = 0;
+  while (isalnum((unsigned char)text[length]) || text[length] == '_') length++;
+  return length > 0 && isdigit((unsigned char)text[0]) ? 0 : length;
+}
+
+/* *at stands behind the $ and is moved behind the name. */
+static thaw_status add_variable(const char **at, thaw_text *text) {
+  bool braces = **at == '{';
+  const char *name = *at + braces;
+  size_t length = name_length(name);
+  char copy[128];
+  if (length == 0 || length >= sizeof copy || (braces && name[length] != '}'))
+    return thaw_fail(THAW_ERR_USAGE, "'$%.20s' names no environment variable", *at);
+  memcpy(copy, name, length);
+  copy[length] = 0;
+  const char *value = getenv(copy);
+  if (!value || !*value) return thaw_fail(THAW_ERR_USAGE, "the environment variable %s is not set", copy);
+  thaw_text_add(text, "%s", value);
+  *at = name + length + braces;
+  return THAW_OK;
+}
+
+thaw_status thaw_expand_environment(const char *text, char **out) {
+  thaw_text result = {0};
+  thaw_status status = THAW_OK;
+  thaw_text_add(&result, "%s", "");
+  while (*text && status == THAW_OK) {
+    size_t plain = strcspn(text, "$");
+    thaw_text_add_bytes(&result, text, plain);
+    text += plain;
+    if (!*text) break;
+    text++;
+    status = add_variable(&text, &result);
+  }
+  if (status == THAW_OK && result.failed) status = THAW_ERR_MEMORY;
+  if (status == THAW_OK)
+    *out = result.data;
+  else
+    thaw_text_clear(&result);
+  return status;
 }
 
 enum { NEAREST_LIMIT = 64 };

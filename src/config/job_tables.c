@@ -92,6 +92,17 @@ static const thaw_field data_fields[] = {
      .high = 1000000,
      .fallback = 8,
      .help = "chunked: blocks whose samples are mixed"},
+    {.name = "stage",
+     .kind = THAW_FIELD_TEXT,
+     .offset = offsetof(thaw_data_config, stage),
+     .help = "folder on a disk of each node, as $TMPDIR, to which thaw train copies the shards first, once per node; "
+             "default: shards are read where they are"},
+    {.name = "stage_keep",
+     .kind = THAW_FIELD_BOOL,
+     .quiet = true,
+     .offset = offsetof(thaw_data_config, stage_keep),
+     .fallback = 1,
+     .help = "whether the copies stay for the next run; false removes them at the end"},
 };
 const thaw_schema config_data_schema = {"data", sizeof(thaw_data_config), data_fields, COUNT(data_fields),
                                         "what is learnt from"};

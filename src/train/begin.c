@@ -139,7 +139,13 @@ static thaw_status prepare_folder(trainer *t, const char *hosts) {
 
 thaw_status trainer_begin(trainer *t, const thaw_train_options *options) {
   THAW_TRY(open_folder(t, options));
-  thaw_session_options wanted = {.train = true, .validation = true, .labels_needed = true, .isa = options->isa};
+  thaw_session_options wanted = {.train = true,
+                                 .validation = true,
+                                 .labels_needed = true,
+                                 .isa = options->isa,
+                                 .stage = true,
+                                 .stop = train_signals_stop,
+                                 .stop_context = &t->signals};
   THAW_TRY(thaw_session_create(t->comm, t->job, &wanted, t->log, &t->session));
   thaw_status status = train_phases_check(t->session);
   if (status == THAW_OK) status = fresh_state(t);

@@ -76,7 +76,8 @@ static const char *optimizer_class(const char *name) {
 
 thaw_status thaw_keras_training(const thaw_job *job, int32_t phase, thaw_keras_training_text *out) {
   const thaw_training_config *training = &job->training;
-  const thaw_choice *optimizer = &training->phases[phase < 0 ? 0 : phase].optimizer;
+  int32_t last = training->phase_count - 1; /* a finished run stands behind its last phase */
+  const thaw_choice *optimizer = &training->phases[phase < 0 ? 0 : phase > last ? last : phase].optimizer;
   *out = (thaw_keras_training_text){.optimizer_class = optimizer_class(optimizer->schema->name)};
   if (!out->optimizer_class)
     return thaw_fail(THAW_ERR_INTERNAL, "the optimizer '%s' has no name in Keras", optimizer->schema->name);

@@ -220,6 +220,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   }
   status = thaw_agree(comm, status);
   if (status == THAW_OK) status = agree_on_inputs(s, comm);
+  if (status == THAW_OK) status = train_stage(s, comm, options, log);
   if (status == THAW_OK) status = read_data(s, comm, &s->train);
   if (status == THAW_OK) status = read_data(s, comm, &s->validation);
   if (status == THAW_OK) status = read_data(s, comm, &s->test);
@@ -242,6 +243,7 @@ void thaw_session_destroy(thaw_session *s) {
   close_data(&s->train);
   close_data(&s->validation);
   close_data(&s->test);
+  thaw_stage_close(s->stage, !s->job->data.stage_keep);
   thaw_strings_clear(&s->classes);
   thaw_graph_destroy(s->graph);
   thaw_free(s);

@@ -49,3 +49,7 @@ const char *train_signals_reason(const train_signals *signals) {
     if (number == watched[i]) return watched_names[i];
   return signals->deadline > 0 && thaw_seconds() >= signals->deadline ? "the time limit" : NULL;
 }
+
+bool train_signals_stop(const void *signals) {
+  return train_signals_reason(signals) != NULL;
+}

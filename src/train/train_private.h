@@ -18,6 +18,9 @@ thaw_span train_phase_span(const thaw_session *session, int32_t phase);
 /* [local] Whether every phase's words name layers and its schedule fits. */
 thaw_status train_phases_check(thaw_session *session);
 
+/* [collective] Copies the shards of all open data to a disk of each node, where the job says so (stage.c). */
+thaw_status train_stage(thaw_session *session, thaw_comm *comm, const thaw_session_options *options, thaw_log *log);
+
 /* ------------------------------------------------------------------ what a run is made of (state.c, checkpoint.c) */
 
 /* One parameter that is live or was live in an earlier phase. */
@@ -149,6 +152,7 @@ void train_signals_begin(train_signals *signals, double max_minutes);
 void train_signals_end(train_signals *signals);
 /* The signal that came, or the words for a deadline; NULL: go on. [local] */
 const char *train_signals_reason(const train_signals *signals);
+bool train_signals_stop(const void *signals); /* the same as a question, for callbacks */
 
 /* ------------------------------------------------------------------ one step (step.c) */
 typedef struct train_step {

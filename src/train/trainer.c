@@ -47,13 +47,9 @@ static thaw_status make_step(trainer *t, bool fresh) {
   return train_step_create(&t->step, t->session, t->comm, &t->state);
 }
 
-static bool stop_wanted(const void *signals) {
-  return train_signals_reason(signals) != NULL;
-}
-
 /* Computing features can take hours: a signal ends that too. */
 static void let_signals_stop(trainer *t, thaw_session_data *data) {
-  if (data->features) thaw_features_set_stop(data->features, stop_wanted, &t->signals);
+  if (data->features) thaw_features_set_stop(data->features, train_signals_stop, &t->signals);
 }
 
 /* [collective] */

@@ -4,6 +4,8 @@
 #include "thaw/memory.h"
 #include "thaw/text.h"
 
+#include <stdlib.h>
+
 static void message_is_one_line(void **state) {
   (void)state;
   assert_int_equal(thaw_fail(THAW_ERR_DATA, "a\nb %d", 7), THAW_ERR_DATA);
@@ -89,6 +91,21 @@ static void nearest_word(void **state) {
   assert_null(thaw_nearest("zzz", words, 3));
 }
 
+static void environment_in_a_path(void **state) {
+  (void)state;
+  char *out;
+  assert_int_equal(setenv("THAW_TEST_A", "/tmp/x", 1), 0);
+  assert_thaw_ok(thaw_expand_environment("$THAW_TEST_A/${THAW_TEST_A}y/5", &out));
+  assert_string_equal(out, "/tmp/x//tmp/xy/5");
+  thaw_free(out);
+  assert_thaw_ok(thaw_expand_environment("", &out));
+  assert_string_equal(out, "");
+  thaw_free(out);
+  static const char *const wrong[] = {"$THAW_TEST_NOT_SET/x", "a$", "$", "${THAW_TEST_A", "${}", "$1", "$/x"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(thaw_expand_environment(wrong[i], &out), THAW_ERR_USAGE);
+}
+
 static void human_units(void **state) {
   (void)state;
   char out[32];
@@ -118,6 +135,7 @@ int main(void) {
                                      cmocka_unit_test(text_grows_and_escapes),
                                      cmocka_unit_test(numbers_are_strict),
                                      cmocka_unit_test(nearest_word),
+                                     cmocka_unit_test(environment_in_a_path),
                                      cmocka_unit_test(human_units),
                                      cmocka_unit_test(sha256_is_that_of_fips_180)};
   return cmocka_run_group_tests_name("base", tests, NULL, NULL);

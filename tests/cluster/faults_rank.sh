@@ -102,7 +102,7 @@ if unshare -m true 2>/dev/null; then
 fi
 
 # Several hosts, and a cable that is pulled. The launcher has its own keepalive, as jobs/README.md advises.
-net=thw
+net=thw$$x
 if [ "$(id -u)" = 0 ] && command -v ip >/dev/null && "$here/net-up.sh" 3 $net 2>/dev/null; then
   cleanup+=("$here/net-down.sh $net")
   on_hosts() { # RANKS HOSTS ARGUMENT ...

@@ -12,7 +12,7 @@ command -v slurmctld >/dev/null && command -v munged >/dev/null && command -v ip
   skip "slurm-wlm, munge and iproute2 are not installed (jobs/install-packages.sh cluster)"
 . "$here/common.sh"
 chmod 755 "$folder" # munge wants to reach its socket
-net=tsl
+net=tsl$$x
 cleanup+=("$here/slurm-down.sh $folder/slurm $net")
 "$here/slurm-up.sh" "$folder/slurm" 3 $net >up.log 2>&1 || skip "Slurm does not start here: $(tail -2 up.log)"
 . slurm/env.sh
