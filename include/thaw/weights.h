@@ -1,4 +1,4 @@
-/* weights.h: Keras weight and model files in and out. All [local]. */
+/* weights.h: weight and model files in and out. All [local]. */
 #ifndef THAW_WEIGHTS_H
 #define THAW_WEIGHTS_H
 
@@ -6,11 +6,11 @@
 #include "thaw/graph.h"
 #include "thaw/log.h"
 
-/* Reads backbone weights (Keras legacy HDF5: layer_names/weight_names; or a full .h5 with /model_weights) into the
- * graph's nodes that are not head. By layer name first; if no name matches, by order with shape check. A mismatch names
- * file, layer, expected and found shape. NaN weights are refused. `log` gets the map on VERBOSE. digest_out: SHA-256
- * over the loaded values in graph order. Layers of the file beyond the graph's cut are ignored; a top (dense layers)
- * too. */
+/* Reads backbone weights (Keras legacy HDF5: layer_names/weight_names; a full .h5 with /model_weights; Keras 3's files;
+ * safetensors with PyTorch's names) into the graph's nodes that are not head. By layer name first; if no name matches,
+ * by order with shape check. A mismatch names file, layer, expected and found shape. NaN weights are refused. `log`
+ * gets the map on VERBOSE. digest_out: SHA-256 over the loaded values in graph order. Layers of the file beyond the
+ * graph's cut are ignored; a top (dense layers) too. */
 thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log, char digest_out[65]) THAW_CHECKED;
 /* The network of a whole Keras model: a full-model .h5 or a .keras archive, Functional or Sequential, nested or not,
  * without its weights (thaw_weights_load reads them from the same file). input NULL: the model's own size. cut NULL: up
@@ -28,6 +28,8 @@ void thaw_model_facts_clear(thaw_model_facts *facts);
 thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char digest_out[65]) THAW_CHECKED;
 /* True for a file that thaw_weights_load and thaw_weights_describe can open. */
 bool thaw_weights_recognize(const char *path);
+/* True for a file with PyTorch's names, whose networks take images in the mode "torch". */
+bool thaw_weights_are_torch(const char *path);
 /* A table of layers, shapes, digests, and which architecture it is. */
 thaw_status thaw_weights_describe(const char *path, thaw_text *out) THAW_CHECKED;
 

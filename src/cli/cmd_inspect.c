@@ -9,7 +9,7 @@
 
 static const char details[] =
     "FILE is a catalogue (catalog.yaml, or a folder with one), an HDF5 file of images,\n"
-    "a Keras weight or model file, a checkpoint, a run folder, the folder of a feature cache, or\n"
+    "a weight or model file (Keras' or .safetensors), a checkpoint, a run folder, the folder of a feature cache, or\n"
     "a job: its model summary and a dry-run estimate of memory, arithmetic and bytes reduced.\n\n"
     "examples:\n"
     "  thaw inspect shards/train/catalog.yaml --sheet train.png\n"
@@ -68,6 +68,5 @@ thaw_status cli_inspect(cli_context *cli) {
   if (is_yaml(path)) return cli_inspect_job(cli, path);
   return thaw_fail(
       THAW_ERR_DATA,
-      "%s: neither a catalogue, nor an HDF5 file of images, nor a Keras weight file, nor a checkpoint, run or job",
-      path);
+      "%s: neither a catalogue, nor an HDF5 file of images, nor a weight file, nor a checkpoint, run or job", path);
 }

@@ -39,7 +39,9 @@ static const thaw_field backbone_fields[] = {
     {.name = "weights",
      .kind = THAW_FIELD_TEXT,
      .offset = offsetof(thaw_backbone_config, weights),
-     .help = "Keras weight file, relative to the job file; default: the model file's own, else random initialisation"},
+     .help =
+         "weight file (Keras' or .safetensors), relative to the job file; default: the model file's own, else random "
+         "initialisation"},
     {.name = "cut",
      .kind = THAW_FIELD_TEXT,
      .offset = offsetof(thaw_backbone_config, cut),

@@ -82,6 +82,8 @@ static thaw_status describe_input(thaw_session *s) {
                           .augment = job->data.augment,
                           .seed = (uint64_t)job->seed,
                           .allow_resize = job->data.resize == 0};
+  if (job->backbone.weights && thaw_weights_are_torch(job->backbone.weights))
+    s->input.preprocessing = THAW_PREPROCESS_TORCH; /* VGG16 of torchvision is not VGG16 of Keras in this */
   if (!job->backbone.preprocessing) return THAW_OK;
   for (int32_t i = 0; thaw_preprocessing_names[i]; i++)
     if (strcmp(thaw_preprocessing_names[i], job->backbone.preprocessing) == 0) {

@@ -36,7 +36,7 @@ static thaw_status examine(const thaw_weight_file *file, const thaw_weight *weig
   size_t count = (size_t)weight->info.count;
   float *value = thaw_new(count, sizeof *value);
   if (!value) return THAW_ERR_MEMORY;
-  thaw_status status = thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, (int64_t)count, value);
+  thaw_status status = thaw_weight_read(file, weight, value);
   if (status == THAW_OK) status = thaw_digest_bytes(value, count * sizeof *value, digest);
   *broken_out = 0;
   for (size_t i = 0; i < count && status == THAW_OK; i++) *broken_out += !isfinite(value[i]);
@@ -51,8 +51,7 @@ static thaw_status add_row(const thaw_weight_file *file, const char *layer, cons
   if (weight->info.type != THAW_H5_OTHER && weight->info.type != THAW_H5_STRING)
     THAW_TRY(examine(file, weight, digest, &broken));
   thaw_text_add(out, "%-*s  %-*s  %-*s  %-8s  %.*s", w.layer, layer, w.weight, weight->name, w.shape,
-                thaw_weight_shape_text(&weight->info, shape), thaw_h5_type_name(weight->info.type), DIGEST_SHOWN,
-                digest);
+                thaw_weight_shape_text(&weight->info, shape), thaw_weight_type_name(weight), DIGEST_SHOWN, digest);
   if (broken) thaw_text_add(out, "  %lld values are not finite", (long long)broken);
   thaw_text_add(out, "\n");
   return THAW_OK;

@@ -1,9 +1,10 @@
-/* Looks through a Keras weight file. Layouts (keras/src/legacy/saving/legacy_h5_format.py, saving/saving_lib.py):
+/* Looks through a weight file. Layouts (keras/src/legacy/saving/legacy_h5_format.py, saving/saving_lib.py):
  *
  *     legacy weights   /  layer_names; /<layer>  weight_names; /<layer>/<weight name>
  *     legacy model     /  model_config; /model_weights holds the above
  *     Keras 3 weights  /layers/<class>_<n>/vars/<i>
  *     .keras           a zip archive; its member model.weights.h5 is the line above
+ *     safetensors      see safetensors.c
  *
  * Names are taken as they are written: writers of all generations differ in them. */
 #include "thaw/memory.h"
@@ -37,24 +38,39 @@ thaw_weight_layer *thaw_weight_file_layer(thaw_weight_file *file, const char *na
   return &file->layer[file->count++];
 }
 
+thaw_status thaw_weight_layer_add(thaw_weight_layer *layer, const thaw_weight *weight) {
+  if (thaw_grow((void **)&layer->weight, layer->count, &layer->capacity, sizeof *layer->weight) != 0)
+    return THAW_ERR_MEMORY;
+  thaw_weight copy = *weight;
+  copy.name = thaw_copy_text(weight->name);
+  copy.dataset = thaw_copy_text(weight->dataset);
+  if (!copy.name || !copy.dataset) {
+    thaw_free(copy.name);
+    thaw_free(copy.dataset);
+    return THAW_ERR_MEMORY;
+  }
+  layer->weight[layer->count++] = copy;
+  return THAW_OK;
+}
+
 thaw_status thaw_weight_file_add(thaw_weight_file *file, thaw_weight_layer *layer, const char *name,
                                  const char *dataset, thaw_weight_role role) {
   if (!thaw_h5_exists(file->h5, dataset))
     return thaw_fail(THAW_ERR_DATA, "%s: weight '%s' of layer '%s' is announced but missing", file->path, name,
                      layer->name);
-  if (thaw_grow((void **)&layer->weight, layer->count, &layer->capacity, sizeof *layer->weight) != 0)
-    return THAW_ERR_MEMORY;
-  thaw_weight weight = {.name = thaw_copy_text(name), .dataset = thaw_copy_text(dataset), .role = role};
+  thaw_weight weight = {.name = (char *)name, .dataset = (char *)dataset, .role = role};
   if (role == THAW_ROLE_OTHER) weight.role = thaw_weight_role_of(name);
-  thaw_status status = weight.name && weight.dataset ? THAW_OK : THAW_ERR_MEMORY;
-  if (status == THAW_OK) status = thaw_h5_describe(file->h5, dataset, &weight.info);
-  if (status != THAW_OK) {
-    thaw_free(weight.name);
-    thaw_free(weight.dataset);
-    return status;
-  }
-  layer->weight[layer->count++] = weight;
-  return THAW_OK;
+  THAW_TRY(thaw_h5_describe(file->h5, dataset, &weight.info));
+  return thaw_weight_layer_add(layer, &weight);
+}
+
+thaw_status thaw_weight_read(const thaw_weight_file *file, const thaw_weight *weight, float *out) {
+  if (file->store) return file->store->read(file, weight, out);
+  return thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, weight->info.count, out);
+}
+
+const char *thaw_weight_type_name(const thaw_weight *weight) {
+  return weight->stored ? weight->stored : thaw_h5_type_name(weight->info.type);
 }
 
 /* "block1_conv1" of "vgg16/block1_conv1/kernel:0"; NULL when the name has one part only. thaw_free. */
@@ -148,6 +164,15 @@ static thaw_status read_directory(thaw_weight_file *file) {
   return file->layout ? THAW_OK : THAW_ERR_MEMORY;
 }
 
+/* torch.save writes zip archives, too. */
+static bool is_pickle(const thaw_zip *zip) {
+  for (int64_t i = 0; i < thaw_zip_count(zip); i++) {
+    const char *name = thaw_zip_name(zip, i), *slash = strrchr(name, '/');
+    if (strcmp(slash ? slash + 1 : name, "data.pkl") == 0) return true;
+  }
+  return false;
+}
+
 /* The weights of a .keras archive. */
 static thaw_status open_member(const char *path, thaw_h5 **out) {
   static const uint64_t most = (uint64_t)1 << 34;
@@ -155,7 +180,11 @@ static thaw_status open_member(const char *path, thaw_h5 **out) {
   char *data;
   size_t size;
   THAW_TRY(thaw_zip_open(path, &zip));
-  thaw_status status = thaw_zip_read(zip, "model.weights.h5", most, &data, &size);
+  thaw_status status = is_pickle(zip) ? thaw_fail(THAW_ERR_DATA,
+                                                  "%s: a PyTorch file (pickle), which only Python can read; write its "
+                                                  "tensors to a .safetensors file (README.md, weights, says how)",
+                                                  path)
+                                      : thaw_zip_read(zip, "model.weights.h5", most, &data, &size);
   thaw_zip_close(zip);
   THAW_TRY(status);
   status = thaw_h5_open_image(path, data, size, out);
@@ -169,8 +198,13 @@ thaw_status thaw_weight_open_h5(const char *path, thaw_h5 **out) {
 
 thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) {
   *out = (thaw_weight_file){.path = path};
-  THAW_TRY(thaw_weight_open_h5(path, &out->h5));
-  thaw_status status = read_directory(out);
+  thaw_status status;
+  if (thaw_weight_is_safetensors(path)) {
+    status = thaw_weight_open_safetensors(out);
+  } else {
+    THAW_TRY(thaw_weight_open_h5(path, &out->h5));
+    status = read_directory(out);
+  }
   if (status != THAW_OK) thaw_weight_file_close(out);
   return status;
 }
@@ -187,12 +221,18 @@ void thaw_weight_file_close(thaw_weight_file *file) {
   thaw_free(file->layer);
   thaw_free(file->layout);
   thaw_free(file->version);
+  if (file->store) file->store->close(file->state);
   thaw_h5_close(file->h5);
   *file = (thaw_weight_file){0};
 }
 
+bool thaw_weights_are_torch(const char *path) {
+  return thaw_weight_is_safetensors(path);
+}
+
 bool thaw_weights_recognize(const char *path) {
   thaw_h5 *h5;
+  if (thaw_weight_is_safetensors(path)) return true;
   if (thaw_weight_open_h5(path, &h5) != THAW_OK) return false;
   bool known = has_layer_names(h5, "/") || has_layer_names(h5, "/model_weights") || thaw_weight_file_is_object_tree(h5);
   thaw_h5_close(h5);

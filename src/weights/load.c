@@ -28,7 +28,7 @@ static thaw_status read_colours(const thaw_weight_file *file, const char *layer,
   size_t count = (size_t)weight->info.count;
   float *value = thaw_new(count, sizeof *value);
   if (!value) return THAW_ERR_MEMORY;
-  thaw_status status = thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, (int64_t)count, value);
+  thaw_status status = thaw_weight_read(file, weight, value);
   if (status == THAW_OK) status = check_values(file, layer, weight, value, count);
   if (status == THAW_OK) thaw_weight_convert_colours(value, param);
   thaw_free(value);
@@ -40,10 +40,10 @@ static thaw_status read_param(const thaw_weight_file *file, const char *layer, c
   size_t count = thaw_param_count(param);
   if (!is_readable(weight))
     return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s holds %s, expected float32, float16 or float64", file->path,
-                     layer, weight->dataset, thaw_h5_type_name(weight->info.type));
+                     layer, weight->dataset, thaw_weight_type_name(weight));
   if (!param->value) return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no memory for its weights", layer);
   if (!thaw_weight_shape_matches(weight, param)) return read_colours(file, layer, weight, param);
-  THAW_TRY(thaw_h5_read(file->h5, weight->dataset, THAW_H5_F32, (int64_t)count, param->value));
+  THAW_TRY(thaw_weight_read(file, weight, param->value));
   return check_values(file, layer, weight, param->value, count);
 }
 
@@ -84,10 +84,11 @@ static thaw_status read_all(thaw_graph *graph, const thaw_weight_file *file, con
     if (map->layer[i]) THAW_TRY(read_layer(file, &thaw_graph_node(graph, i)->layer, map->layer[i], log));
   tell_rest(file, map, thaw_graph_count(graph), log);
   if (map->old_resnet) {
-    thaw_weight_use_old_epsilon(graph);
+    thaw_weight_use_epsilon(graph, 1e-3);
     thaw_info(log, "%s: ResNet50 of the first generation: names are translated, batch-norm epsilon is 1e-3",
               file->path);
   }
+  if (map->torch_densenet) thaw_weight_use_epsilon(graph, 1e-5);
   return THAW_OK;
 }
 

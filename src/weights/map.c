@@ -58,6 +58,10 @@ static size_t trimmed_rank(const int64_t *dim, int rank) {
 bool thaw_weight_shape_matches(const thaw_weight *weight, const thaw_param *param) {
   int64_t expected[THAW_H5_MAX_RANK] = {0};
   for (int i = 0; i < param->rank; i++) expected[i] = param->dim[i];
+  if (weight->torch && param->rank == 4 && param->dim[3] == 1 && weight->info.rank == 4 && weight->info.dim[2] == 1) {
+    expected[2] = 1; /* (3, 3, 1, 32) and (3, 3, 32, 1) are the same numbers in the same order */
+    expected[3] = param->dim[2];
+  }
   size_t rank = trimmed_rank(expected, param->rank);
   return rank == trimmed_rank(weight->info.dim, weight->info.rank) &&
          memcmp(expected, weight->info.dim, rank * sizeof expected[0]) == 0;
@@ -132,6 +136,21 @@ static const thaw_weight_layer *find_for_node(const thaw_weight_file *file, cons
   return thaw_weight_file_find(file, layer->name);
 }
 
+/* By the name that others gave the layer. */
+static const thaw_weight_layer *find_translated(const thaw_weight_file *file, const char *name, thaw_weight_map *map) {
+  char old[32], torch[64];
+  const thaw_weight_layer *found = NULL;
+  if (thaw_weight_old_resnet_name(name, old)) {
+    found = thaw_weight_file_find(file, old);
+    map->old_resnet |= found != NULL;
+  }
+  if (!found && thaw_weight_torch_densenet_name(name, torch)) {
+    found = thaw_weight_file_find(file, torch);
+    map->torch_densenet |= found != NULL;
+  }
+  return found;
+}
+
 /* Fills the map with layers of the network's names; the first name that is missing, or NULL. */
 static const char *map_by_name(const thaw_graph *graph, const thaw_weight_file *file, bool head_too,
                                thaw_weight_map *map) {
@@ -142,11 +161,7 @@ static const char *map_by_name(const thaw_graph *graph, const thaw_weight_file *
     const thaw_node *node = thaw_graph_view(graph, i);
     if (!is_wanted(node, head_too)) continue;
     map->layer[i] = find_for_node(file, &node->layer, shifted);
-    char old[32];
-    if (!map->layer[i] && thaw_weight_old_resnet_name(node->layer.name, old)) {
-      map->layer[i] = thaw_weight_file_find(file, old);
-      map->old_resnet |= map->layer[i] != NULL;
-    }
+    if (!map->layer[i]) map->layer[i] = find_translated(file, node->layer.name, map);
     if (map->layer[i])
       map->layers++;
     else if (!missing)

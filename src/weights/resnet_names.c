@@ -28,10 +28,10 @@ char *thaw_weight_old_resnet_name(const char *name, char out[32]) {
   return out;
 }
 
-void thaw_weight_use_old_epsilon(thaw_graph *graph) {
+void thaw_weight_use_epsilon(thaw_graph *graph, double epsilon) {
   for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
     thaw_node *node = thaw_graph_node(graph, i);
     if (!node->head && strcmp(node->layer.ops->keras_class, "BatchNormalization") == 0)
-      ((thaw_batch_norm_config *)node->layer.config)->epsilon = 1e-3;
+      ((thaw_batch_norm_config *)node->layer.config)->epsilon = epsilon;
   }
 }

@@ -24,7 +24,10 @@ typedef struct thaw_weight {
   char *name;    /* as the file calls it */
   char *dataset; /* its absolute path in the file */
   thaw_weight_role role;
-  thaw_h5_info info;
+  thaw_h5_info info;  /* of the values as thaw_weight_read gives them, in Keras' order of dimensions */
+  const char *stored; /* the name of a type that HDF5 has not ("bfloat16"); NULL: info.type's */
+  size_t position;    /* of the tensor in a file that is not HDF5 */
+  bool torch;         /* PyTorch does not tell a depthwise kernel from one with a single input channel */
 } thaw_weight;
 
 typedef struct thaw_weight_layer {
@@ -33,12 +36,21 @@ typedef struct thaw_weight_layer {
   size_t count, capacity;
 } thaw_weight_layer;
 
+/* Files that are not HDF5. */
+struct thaw_weight_file;
+typedef struct thaw_weight_store {
+  thaw_status (*read)(const struct thaw_weight_file *file, const thaw_weight *weight, float *out);
+  void (*close)(void *state);
+} thaw_weight_store;
+
 typedef struct thaw_weight_file {
-  thaw_h5 *h5;
-  const char *path;         /* borrowed */
-  char *layout;             /* "Keras legacy HDF5 weights", for messages */
-  char *version;            /* keras_version, or NULL */
-  thaw_weight_layer *layer; /* only layers with weights, in the file's order */
+  thaw_h5 *h5;                    /* or NULL, and then: */
+  const thaw_weight_store *store; /* what reads it, */
+  void *state;                    /* owned by it */
+  const char *path;               /* borrowed */
+  char *layout;                   /* "Keras legacy HDF5 weights", for messages */
+  char *version;                  /* keras_version, or NULL */
+  thaw_weight_layer *layer;       /* only layers with weights, in the file's order */
   size_t count, capacity;
   bool named; /* false: layer names say class and number only ("conv2d_3") */
 } thaw_weight_file;
@@ -55,9 +67,18 @@ const thaw_weight_layer *thaw_weight_file_find(const thaw_weight_file *file, con
 /* Adds the variable `name`, stored in `dataset`, to a layer; `role` OTHER: told from the name. */
 thaw_status thaw_weight_file_add(thaw_weight_file *file, thaw_weight_layer *layer, const char *name,
                                  const char *dataset, thaw_weight_role role) THAW_CHECKED;
+/* The same for a variable of which all is known; `name` and `dataset` are copied. */
+thaw_status thaw_weight_layer_add(thaw_weight_layer *layer, const thaw_weight *weight) THAW_CHECKED;
+/* All info.count values as float32. */
+thaw_status thaw_weight_read(const thaw_weight_file *file, const thaw_weight *weight, float *out) THAW_CHECKED;
+const char *thaw_weight_type_name(const thaw_weight *weight);
 /* Keras 3's .weights.h5: /layers/<class>_<n>/vars/<i>. */
 bool thaw_weight_file_is_object_tree(thaw_h5 *h5);
 thaw_status thaw_weight_file_read_object_tree(thaw_weight_file *file) THAW_CHECKED;
+
+/* safetensors files with the names of PyTorch's modules. */
+bool thaw_weight_is_safetensors(const char *path);
+thaw_status thaw_weight_open_safetensors(thaw_weight_file *file) THAW_CHECKED;
 
 /* The layer's weight of that role, or NULL. */
 const thaw_weight *thaw_weight_find(const thaw_weight_layer *layer, thaw_weight_role role);
@@ -74,6 +95,7 @@ typedef struct thaw_weight_map {
   int32_t layers;                  /* entries that are not NULL */
   const char *how;                 /* "by name", "by order", "by class and number" */
   bool old_resnet;                 /* names were translated */
+  bool torch_densenet;             /* the same, from torchvision's */
 } thaw_weight_map;
 /* For the backbone's nodes (all nodes when head_too). Checks every shape. */
 thaw_status thaw_weight_map_make(const thaw_graph *graph, const thaw_weight_file *file, bool head_too,
@@ -92,7 +114,11 @@ void thaw_weight_convert_colours(const float *from, const thaw_param *param);
 /* The name that the first generation of ResNet50 files gives a layer, or NULL: "res2a_branch2a" of
  * "conv2_block1_1_conv". */
 char *thaw_weight_old_resnet_name(const char *name, char out[32]);
-void thaw_weight_use_old_epsilon(thaw_graph *graph);
+/* The name that torchvision gives a layer of DenseNet, or NULL: "features.denseblock1.denselayer1.norm1" of
+ * "conv2_block1_0_bn". */
+char *thaw_weight_torch_densenet_name(const char *name, char out[64]);
+/* The epsilon of the backbone's batch-norm layers. */
+void thaw_weight_use_epsilon(thaw_graph *graph, double epsilon);
 
 /* "MobileNetV2 up to block_10_project_BN", appended; "an unknown architecture" when no architecture fits. */
 void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out);
