@@ -12,7 +12,8 @@
 
 typedef struct thaw_comm thaw_comm;
 
-/* [collective] MPI_Init_thread (FUNNELED), a private duplicate of MPI_COMM_WORLD with errors returned. */
+/* [collective] MPI_Init_thread (SERIALIZED where there is such), a private duplicate of MPI_COMM_WORLD with errors
+ * returned. */
 thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) THAW_CHECKED;
 /* [collective] MPI_Finalize. */
 void thaw_comm_destroy(thaw_comm *comm);
@@ -99,7 +100,7 @@ thaw_status thaw_wide_reduce(thaw_comm *comm, thaw_wide *sums, size_t count, int
  *     do {
  *       thaw_exact_begin(x, slices_in_global_step);
  *       for each tensor t, for each slice of this rank: thaw_exact_add(x, t, slice_gradient, slice);
- *       THAW_TRY(thaw_exact_reduce(x, comm, flags, &verdict));   // one MPI_Allreduce of int64
+ *       THAW_TRY(thaw_exact_reduce(x, comm, flags, &verdict));   // one sum over all ranks
  *     } while (verdict == THAW_EXACT_AGAIN);                     // scale was too small or too coarse: recompute
  *
  * Each slice gradient is rounded once to a multiple of a power of two chosen per tensor and added as int64:
@@ -124,18 +125,25 @@ int64_t thaw_exact_limit(const thaw_exact *exact);
 /* [local] `largest`: the largest |term| of the slice when it is known, infinity or NaN when not finite. The sums of the
  * tensor are discarded; the step will be repeated. */
 void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, float largest);
+/* Summing while the backward pass goes on. [collective] Once, after create; without it all is summed by reduce. */
+thaw_status thaw_exact_connect(const thaw_exact *exact, thaw_comm *comm) THAW_CHECKED;
+/* [local] Tensors from `tensor` on have all terms of this rank's slices. Called or not, with whatever tensors, reduce
+ * completes the sum: a rank that failed calls it with what it has. */
+void thaw_exact_final(thaw_exact *exact, thaw_comm *comm, size_t tensor);
+/* [local] Lets the sum under way go on, where MPI allows no thread for that. */
+void thaw_exact_poll(thaw_comm *comm);
 /* [collective] `flags` (each 0..2^40, summed over ranks in the same message: stop requested, local failure, ...). After
  * THAW_EXACT_DONE the sums are read with thaw_exact_get. After NOT_FINITE, *tensor_out and *slice_out name the first
  * offender (lowest tensor, then lowest slice), the same on every rank. */
 thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[THAW_EXACT_FLAGS],
                               thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) THAW_CHECKED;
-/* [local] out[tensor_size] = float(factor * sum), one rounding to double and one to float per element. */
-void thaw_exact_get(const thaw_exact *exact, size_t tensor, double factor, float *out);
+/* [local] out[tensor_size] = float(sum), one rounding to double and one to float per element. */
+void thaw_exact_get(const thaw_exact *exact, size_t tensor, float *out);
 /* [local] One int32 per tensor, for checkpoints: floor(log2) of the sum over slices of the slice's largest |term|;
  * THAW_EXACT_UNKNOWN before the first step. */
 void thaw_exact_get_exponents(const thaw_exact *exact, int32_t *out);
 void thaw_exact_set_exponents(thaw_exact *exact, const int32_t *exponents);
-/* [local] Bytes that one reduce sends. */
+/* [local] Bytes that a rank brings into one reduce. */
 size_t thaw_exact_bytes(const thaw_exact *exact);
 
 #endif

@@ -109,6 +109,8 @@ typedef struct thaw_live_hooks {
   /* For batch-coupled layers: adds one slice's sums; then totals over all slices of all ranks. */
   void (*add_sums)(void *context, const double *values, int32_t count);
   thaw_status (*reduce_sums)(void *context, double *totals, int32_t count);
+  /* All slices' gradients of the live parameters from `tensor` on have been sent in this backward pass. */
+  void (*final)(void *context, int32_t tensor);
 } thaw_live_hooks;
 
 /* A batch share of one rank: `samples` samples in whole slices; slice s has slice_start[s+1]-slice_start[s] samples. */

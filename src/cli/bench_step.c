@@ -63,6 +63,11 @@ static void take_gradient(void *context, int32_t tensor, const float *value, int
   thaw_exact_add(((cli_bench_step *)context)->exact, (size_t)tensor, value, slice);
 }
 
+static void finish_gradients(void *context, int32_t tensor) {
+  cli_bench_step *s = context;
+  thaw_exact_final(s->exact, s->comm, (size_t)tensor);
+}
+
 /* Adds the time since *since to a stage. */
 static void count(cli_bench_step *s, cli_bench_stage stage, double *since) {
   double now = thaw_seconds();
@@ -81,7 +86,7 @@ static thaw_status forward_backward(cli_bench_step *s, double *since) {
                       .seed = s->epoch.seed,
                       .epoch = s->epoch.epoch,
                       .training = true};
-  thaw_live_hooks hooks = {.context = s, .gradient = take_gradient};
+  thaw_live_hooks hooks = {.context = s, .gradient = take_gradient, .final = finish_gradients};
   const float *y;
   THAW_TRY(thaw_live_forward(s->live, &share, &hooks, &y));
   s->loss->evaluate(s->loss_config, s->labels, y, thaw_live_logits(s->live), true, s->share.samples,
@@ -96,7 +101,7 @@ static void update(cli_bench_step *s) {
   s->steps++;
   for (int32_t t = 0; t < thaw_live_tensors(s->live); t++) {
     thaw_param *param = thaw_live_tensor(s->live, t, NULL);
-    thaw_exact_get(s->exact, (size_t)t, 1, s->gradient);
+    thaw_exact_get(s->exact, (size_t)t, s->gradient);
     s->optimizer->update(s->optimizer_config, 1e-4, s->steps, param->value, s->gradient, s->slot[t],
                          thaw_param_count(param));
   }

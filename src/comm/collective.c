@@ -105,9 +105,6 @@ thaw_status thaw_comm_gather(thaw_comm *comm, const void *data, size_t size, cha
 }
 
 thaw_status thaw_comm_sum_int(thaw_comm *comm, int64_t *values, size_t count) {
-  bool done;
-  THAW_TRY(comm_node_sum_int(comm, values, count, &done));
-  if (done) return THAW_OK;
   return comm_allreduce(comm, values, count, sizeof *values, MPI_INT64_T, MPI_SUM);
 }
 

@@ -1,7 +1,9 @@
 /* Start and end of MPI, and agreement on errors. */
+#include "comm/pipeline.h"
 #include "comm/watchdog.h"
 #include "thaw/log.h"
 #include "thaw/memory.h"
+#include "thaw/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,7 @@
 
 void comm_enter(thaw_comm *comm, const char *call) {
   comm->entered = thaw_seconds();
+  pthread_mutex_lock(&comm->gate);
   atomic_store_explicit(&comm->inside, call, memory_order_relaxed);
 }
 
@@ -18,6 +21,7 @@ static void leave(thaw_comm *comm) {
   comm->waited += thaw_seconds() - comm->entered;
   atomic_store_explicit(&comm->inside, NULL, memory_order_relaxed);
   atomic_fetch_add_explicit(&comm->calls, 1, memory_order_relaxed);
+  pthread_mutex_unlock(&comm->gate);
 }
 
 thaw_status comm_check(thaw_comm *comm, int code, const char *call) {
@@ -30,15 +34,32 @@ thaw_status comm_check(thaw_comm *comm, int code, const char *call) {
   return thaw_fail(THAW_ERR_RUN, "%s failed: %s", call, text);
 }
 
+/* The ranks that share memory with this one: of the machine, or of THAW_NODE_RANKS successive ranks on it (1: none
+ * share, as if each rank were on a node of its own; the cores of a socket, so that sums stay inside it). */
+static thaw_status find_node(thaw_comm *comm) {
+  MPI_Comm machine;
+  int rank, code = MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &machine);
+  THAW_TRY(comm_check(comm, code, "MPI_Comm_split_type"));
+  const char *text = getenv("THAW_NODE_RANKS");
+  int64_t ranks = 0;
+  MPI_Comm_rank(machine, &rank);
+  if (text && *text && (thaw_parse_int(text, &ranks) != THAW_OK || ranks < 1)) {
+    MPI_Comm_free(&machine);
+    return thaw_fail(THAW_ERR_USAGE, "THAW_NODE_RANKS is '%s', expected a number of ranks from 1 on", text);
+  }
+  int color = ranks > 0 ? (int)(rank / ranks) : 0;
+  code = MPI_Comm_split(machine, color, comm->rank, &comm->node);
+  MPI_Comm_free(&machine);
+  return comm_check(comm, code, "MPI_Comm_split");
+}
+
 static thaw_status describe(thaw_comm *comm) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   THAW_TRY(comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup"));
   MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm->world, &comm->rank);
   MPI_Comm_size(comm->world, &comm->size);
-  THAW_TRY(comm_check(comm,
-                      MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &comm->node),
-                      "MPI_Comm_split_type"));
+  THAW_TRY(find_node(comm));
   MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm->node, &comm->node_rank);
   MPI_Comm_size(comm->node, &comm->node_size);
@@ -54,10 +75,16 @@ thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) {
   if (!comm) return THAW_ERR_MEMORY;
   comm->world = comm->node = MPI_COMM_NULL;
   int provided = MPI_THREAD_SINGLE;
-  /* The prefetch thread computes while the main thread communicates: MPI is called from the main thread only. */
-  thaw_status status = comm_check(comm, MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
+  if (pthread_mutex_init(&comm->gate, NULL) != 0) {
+    thaw_free(comm);
+    return THAW_ERR_MEMORY;
+  }
+  /* The main thread calls MPI, and in turn with it the thread of progress.c, where MPI allows that. */
+  thaw_status status =
+      comm_check(comm, MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided), "MPI_Init_thread");
   if (status == THAW_OK && provided < MPI_THREAD_FUNNELED)
     status = thaw_fail(THAW_ERR_RUN, "this MPI library does not support MPI_THREAD_FUNNELED");
+  comm->serialized = provided >= MPI_THREAD_SERIALIZED;
   if (status == THAW_OK) status = describe(comm);
   if (status == THAW_OK)
     *out = comm;
@@ -70,10 +97,11 @@ void thaw_comm_destroy(thaw_comm *comm) {
   if (!comm) return;
   comm_watchdog_stop(comm->watchdog);
   if (comm->broken) thaw_comm_abort(comm, thaw_exit_code(THAW_ERR_RUN));
-  comm_node_sum_destroy(comm);
+  comm_pipeline_destroy(comm);
   MPI_Comm_free(&comm->node);
   MPI_Comm_free(&comm->world);
   MPI_Finalize();
+  pthread_mutex_destroy(&comm->gate);
   thaw_free(comm->hosts);
   thaw_free(comm);
 }

@@ -5,12 +5,14 @@
 #include "thaw/comm.h"
 
 #include <mpi.h>
+#include <pthread.h>
 #include <stdatomic.h>
 
 enum { COMM_HOST = 128 };
 
 typedef struct comm_watchdog comm_watchdog;
-typedef struct comm_node_sum comm_node_sum;
+typedef struct comm_pipeline comm_pipeline;
+typedef struct comm_progress comm_progress;
 
 struct thaw_comm {
   MPI_Comm world; /* private duplicate of MPI_COMM_WORLD, errors returned */
@@ -24,25 +26,20 @@ struct thaw_comm {
   atomic_llong calls;           /* MPI calls that returned */
   double entered, waited;       /* seconds: when `inside` began; in MPI calls so far */
   comm_watchdog *watchdog;      /* NULL: none */
-  comm_node_sum *node_sum;      /* NULL: no large sum yet */
+  comm_pipeline *pipeline;      /* NULL: no sum of gradients yet */
+  pthread_mutex_t gate;         /* held in MPI calls: between comm_enter and comm_check, and by progress.c */
+  bool serialized;              /* several threads may call MPI in turn */
 };
 
 /* One message carries at most this many elements, because MPI counts are int. */
 #define COMM_CHUNK ((size_t)1 << 27)
 
-/* [local] Before a blocking MPI call; `call` is a literal. comm_check ends it. */
+/* [local] Before a blocking MPI call; `call` is a literal. comm_check ends it. Keeps other threads out of MPI. */
 void comm_enter(thaw_comm *comm, const char *call);
 /* [local] THAW_OK, or THAW_ERR_RUN naming the call when `code` is an MPI error; the communicator is then broken. */
 thaw_status comm_check(thaw_comm *comm, int code, const char *call);
 
 /* [collective] In place over all ranks, any count. */
 thaw_status comm_allreduce(thaw_comm *comm, void *values, size_t count, size_t size, MPI_Datatype type, MPI_Op op);
-
-/* Smaller sums are MPI's. */
-#define COMM_NODE_SUM_LEAST ((size_t)1 << 15)
-/* [collective] Adds over all ranks through memory shared on the nodes; *done_out is false, and nothing was done, where
- * that does not pay or cannot be. node_sum.c. */
-thaw_status comm_node_sum_int(thaw_comm *comm, int64_t *values, size_t count, bool *done_out);
-void comm_node_sum_destroy(thaw_comm *comm); /* [collective] */
 
 #endif

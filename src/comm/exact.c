@@ -1,6 +1,6 @@
 /* Exact sums of gradients. src/comm/README.md has the argument; the numbers here are its constants. */
-#include "comm/comm_private.h"
 #include "comm/exact_private.h"
+#include "comm/pipeline.h"
 #include "thaw/memory.h"
 
 #include <math.h>
@@ -23,13 +23,16 @@ enum { INFO_WORDS = sizeof(tensor_info) / sizeof(int64_t) };
 
 struct thaw_exact {
   size_t tensors, words; /* words: of the whole message */
-  size_t *size, *offset; /* per tensor; offset in the message */
+  size_t values;         /* words that are sums of gradients: the first ones */
+  size_t *size, *offset; /* per tensor; offset in the message. The last tensor comes first, as in a backward pass */
   int32_t *predicted;    /* floor(log2(sum over slices of the slice's largest |term|)) or THAW_EXACT_UNKNOWN */
   int32_t *exponent;     /* terms are multiplied by 2^exponent in this attempt */
   uint32_t *largest;     /* bits of the largest finite |term| seen here in this attempt */
+  bool *begun;           /* the tensor's sums hold a term of this attempt; if not, whatever was there before */
   int64_t *bad_slice;    /* lowest slice of this rank that was not finite, or -1 */
-  int64_t *message;      /* flags, infos, sums */
+  int64_t *message;      /* sums, flags, infos */
   tensor_info *info;     /* inside message */
+  bool as_floats;        /* after a reduction over several ranks: floats instead of sums */
   int64_t slices;        /* in the global step */
   int32_t limit_bits;
   const exact_loops *loops;
@@ -43,6 +46,22 @@ static int64_t *sums_of(const thaw_exact *exact, size_t tensor) {
   return exact->message + exact->offset[tensor];
 }
 
+static const float *values_of(const thaw_exact *exact, size_t tensor) {
+  return (const float *)exact->message + exact->offset[tensor];
+}
+
+/* Zero from value `first` on, padding included. */
+static void clear_sums(thaw_exact *exact, size_t tensor, size_t first) {
+  memset(sums_of(exact, tensor) + first, 0, (padded(exact->size[tensor]) - first) * sizeof(int64_t));
+  exact->begun[tensor] = true;
+}
+
+/* Tensors from `tensor` on without any term of this rank. */
+static void clear_unused(thaw_exact *exact, size_t tensor) {
+  for (size_t t = tensor; t < exact->tensors; t++)
+    if (!exact->begun[t]) clear_sums(exact, t, 0);
+}
+
 static thaw_status allocate(thaw_exact *x, const size_t *tensor_size, size_t tensors) {
   x->size = thaw_new(tensors, sizeof *x->size);
   x->offset = thaw_new(tensors, sizeof *x->offset);
@@ -50,17 +69,19 @@ static thaw_status allocate(thaw_exact *x, const size_t *tensor_size, size_t ten
   x->exponent = thaw_new(tensors, sizeof *x->exponent);
   x->largest = thaw_new(tensors, sizeof *x->largest);
   x->bad_slice = thaw_new(tensors, sizeof *x->bad_slice);
-  if (!x->size || !x->offset || !x->predicted || !x->exponent || !x->largest || !x->bad_slice) return THAW_ERR_MEMORY;
-  x->words = padded(THAW_EXACT_FLAGS + tensors * INFO_WORDS);
-  for (size_t t = 0; t < tensors; t++) {
+  x->begun = thaw_new(tensors, sizeof *x->begun);
+  if (!x->size || !x->offset || !x->predicted || !x->exponent || !x->largest || !x->bad_slice || !x->begun)
+    return THAW_ERR_MEMORY;
+  for (size_t t = tensors; t-- > 0;) {
     x->size[t] = tensor_size[t];
-    x->offset[t] = x->words;
-    x->words += padded(tensor_size[t]);
+    x->offset[t] = x->values;
+    x->values += padded(tensor_size[t]);
     x->predicted[t] = THAW_EXACT_UNKNOWN;
   }
+  x->words = x->values + padded(THAW_EXACT_FLAGS + tensors * INFO_WORDS);
   x->message = thaw_new(x->words, sizeof *x->message);
   if (!x->message) return THAW_ERR_MEMORY;
-  x->info = (tensor_info *)(x->message + THAW_EXACT_FLAGS);
+  x->info = (tensor_info *)(x->message + x->values + THAW_EXACT_FLAGS);
   return THAW_OK;
 }
 
@@ -85,6 +106,7 @@ void thaw_exact_destroy(thaw_exact *exact) {
   thaw_free(exact->exponent);
   thaw_free(exact->largest);
   thaw_free(exact->bad_slice);
+  thaw_free(exact->begun);
   thaw_free(exact->message);
   thaw_free(exact);
 }
@@ -107,8 +129,10 @@ void thaw_exact_begin(thaw_exact *exact, int64_t global_slices) {
     if (exact->predicted[t] != THAW_EXACT_UNKNOWN) exact->exponent[t] = exponent_for(exact, exact->predicted[t]);
     exact->largest[t] = 0;
     exact->bad_slice[t] = -1;
+    exact->begun[t] = false;
   }
-  memset(exact->message, 0, exact->words * sizeof *exact->message);
+  memset(exact->message + exact->values, 0, (exact->words - exact->values) * sizeof *exact->message);
+  exact->as_floats = false;
 }
 
 static void note_not_finite(thaw_exact *exact, size_t tensor, int64_t slice) {
@@ -148,12 +172,19 @@ static bool classify(thaw_exact *exact, size_t tensor, int64_t slice, uint32_t b
 void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice) {
   size_t count = exact->size[tensor];
   if (!classify(exact, tensor, slice, exact->loops->largest(gradient, count))) return;
-  exact->loops->add(gradient, count, ldexp(1.0, exact->exponent[tensor]), sums_of(exact, tensor));
+  double factor = ldexp(1.0, exact->exponent[tensor]);
+  if (exact->begun[tensor]) {
+    exact->loops->add(gradient, count, factor, sums_of(exact, tensor));
+  } else {
+    exact->loops->set(gradient, count, factor, sums_of(exact, tensor));
+    clear_sums(exact, tensor, count);
+  }
 }
 
 int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out) {
   if (exact->predicted[tensor] == THAW_EXACT_UNKNOWN) return NULL;
   *factor_out = ldexp(1.0, exact->exponent[tensor]);
+  if (!exact->begun[tensor]) clear_sums(exact, tensor, 0);
   return sums_of(exact, tensor);
 }
 
@@ -162,7 +193,7 @@ int64_t thaw_exact_limit(const thaw_exact *exact) {
 }
 
 void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, float largest) {
-  memset(sums_of(exact, tensor), 0, exact->size[tensor] * sizeof(int64_t));
+  clear_sums(exact, tensor, 0);
   uint32_t bits;
   memcpy(&bits, &largest, sizeof bits);
   bits &= 0x7fffffffu;
@@ -207,23 +238,78 @@ static thaw_status predict_again(thaw_exact *exact, thaw_comm *comm) {
   return status;
 }
 
+/* floor(log2) of the largest result, THAW_EXACT_UNKNOWN when all are zero. The result is looked at as a float, because
+ * that is what several ranks have. */
+static int32_t largest_result(const thaw_exact *exact, size_t tensor) {
+  uint32_t bits;
+  float value;
+  if (exact->as_floats) {
+    bits = exact->loops->largest(values_of(exact, tensor), exact->size[tensor]);
+  } else {
+    int64_t most = exact->loops->largest_sum(sums_of(exact, tensor), exact->size[tensor]);
+    value = (float)ldexp((double)most, -exact->exponent[tensor]);
+    memcpy(&bits, &value, sizeof bits);
+  }
+  memcpy(&value, &bits, sizeof value);
+  return bits == 0 ? (int32_t)THAW_EXACT_UNKNOWN : ilogbf(value);
+}
+
 /* Predictions for the next step from the reduced message: the sum of the slices' maxima where it is known (the larger
  * of it and the largest sum where a kernel quantised by itself), falling by at most one bit per step. */
 static void predict_next(thaw_exact *exact) {
   for (size_t t = 0; t < exact->tensors; t++) {
     int64_t most = exact->info[t].largest;
-    if (most == 0) most = exact->loops->largest_sum(sums_of(exact, t), exact->size[t]);
-    if (most == 0) continue;
-    int32_t now = log2_floor(most) - exact->exponent[t];
+    int32_t now = most ? log2_floor(most) - exact->exponent[t] : largest_result(exact, t);
+    if (now == THAW_EXACT_UNKNOWN) continue;
     exact->predicted[t] = now < exact->predicted[t] ? exact->predicted[t] - 1 : now;
   }
 }
 
+/* For words of the message that are sums of gradients, padding included. */
+static void convert(const void *context, size_t first, size_t count, const int64_t *sums, float *out) {
+  const thaw_exact *exact = context;
+  size_t t = exact->tensors - 1, end = first + count;
+  while (t > 0 && exact->offset[t - 1] <= first) t--;
+  for (size_t at = first, next; at < end; at = next, t--) {
+    next = t > 0 && exact->offset[t - 1] < end ? exact->offset[t - 1] : end;
+    exact->loops->get(sums + (at - first), next - at, ldexp(1.0, -exact->exponent[t]), out + (at - first));
+  }
+}
+
+static void begin_sum(thaw_exact *exact, thaw_comm *comm) {
+  comm_sum sum = {
+      .words = exact->message, .count = exact->words, .values = exact->values, .convert = convert, .context = exact};
+  comm_pipeline_begin(comm, &sum);
+}
+
+thaw_status thaw_exact_connect(const thaw_exact *exact, thaw_comm *comm) {
+  (void)exact;
+  return comm_pipeline_prepare(comm);
+}
+
+void thaw_exact_final(thaw_exact *exact, thaw_comm *comm, size_t tensor) {
+  if (!comm_pipeline_pays_early(comm, exact->words)) return;
+  clear_unused(exact, tensor);
+  if (!comm_pipeline_under_way(comm)) begin_sum(exact, comm);
+  comm_pipeline_ready(comm, exact->offset[tensor] + padded(exact->size[tensor]));
+}
+
+void thaw_exact_poll(thaw_comm *comm) {
+  comm_pipeline_poll(comm);
+}
+
 thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[THAW_EXACT_FLAGS],
                               thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) {
-  memcpy(exact->message, flags, THAW_EXACT_FLAGS * sizeof *flags);
-  THAW_TRY(thaw_comm_sum_int(comm, exact->message, exact->words));
-  memcpy(flags, exact->message, THAW_EXACT_FLAGS * sizeof *flags);
+  int64_t *mine = exact->message + exact->values;
+  clear_unused(exact, 0);
+  if (thaw_comm_size(comm) > 1) {
+    memcpy(mine, flags, THAW_EXACT_FLAGS * sizeof *flags);
+    THAW_TRY(comm_pipeline_prepare(comm));
+    if (!comm_pipeline_under_way(comm)) begin_sum(exact, comm);
+    THAW_TRY(comm_pipeline_finish(comm));
+    exact->as_floats = true;
+    memcpy(flags, mine, THAW_EXACT_FLAGS * sizeof *flags);
+  }
   bool not_finite = false, again = false;
   for (size_t t = 0; t < exact->tensors; t++) {
     not_finite |= exact->info[t].not_finite != 0;
@@ -236,8 +322,11 @@ thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[
   return THAW_OK;
 }
 
-void thaw_exact_get(const thaw_exact *exact, size_t tensor, double factor, float *out) {
-  exact->loops->get(sums_of(exact, tensor), exact->size[tensor], ldexp(factor, -exact->exponent[tensor]), out);
+void thaw_exact_get(const thaw_exact *exact, size_t tensor, float *out) {
+  if (exact->as_floats)
+    memcpy(out, values_of(exact, tensor), exact->size[tensor] * sizeof *out);
+  else
+    exact->loops->get(sums_of(exact, tensor), exact->size[tensor], ldexp(1.0, -exact->exponent[tensor]), out);
 }
 
 void thaw_exact_get_exponents(const thaw_exact *exact, int32_t *out) {

@@ -2,6 +2,7 @@
  * on one element, so all give the same bits. */
 #include "comm/exact_private.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -18,7 +19,7 @@ ALWAYS_INLINE uint32_t largest_body(const float *x, size_t count) {
 }
 
 /* Adding 1.5 * 2^52 to |v| < 2^51 leaves v, rounded to nearest even, in the low bits of the mantissa. */
-ALWAYS_INLINE void add_body(const float *restrict x, size_t count, double factor, int64_t *restrict sums) {
+ALWAYS_INLINE void add_body(const float *restrict x, size_t count, double factor, int64_t *restrict sums, bool first) {
   const double magic = 0x1.8p52;
   int64_t base;
   memcpy(&base, &magic, sizeof base);
@@ -26,7 +27,7 @@ ALWAYS_INLINE void add_body(const float *restrict x, size_t count, double factor
     double shifted = (double)x[i] * factor + magic;
     int64_t bits;
     memcpy(&bits, &shifted, sizeof bits);
-    sums[i] += bits - base;
+    sums[i] = (first ? 0 : sums[i]) + bits - base;
   }
 }
 
@@ -46,8 +47,11 @@ ALWAYS_INLINE int64_t largest_sum_body(const int64_t *sums, size_t count) {
 /* clang-format off */
 #define LOOPS(name, attribute)                                                                                         \
   attribute static uint32_t largest_##name(const float *x, size_t count) { return largest_body(x, count); }            \
+  attribute static void set_##name(const float *x, size_t count, double factor, int64_t *sums) {                       \
+    add_body(x, count, factor, sums, true);                                                                            \
+  }                                                                                                                    \
   attribute static void add_##name(const float *x, size_t count, double factor, int64_t *sums) {                       \
-    add_body(x, count, factor, sums);                                                                                  \
+    add_body(x, count, factor, sums, false);                                                                           \
   }                                                                                                                    \
   attribute static void get_##name(const int64_t *sums, size_t count, double factor, float *out) {                     \
     get_body(sums, count, factor, out);                                                                                \
@@ -55,7 +59,7 @@ ALWAYS_INLINE int64_t largest_sum_body(const int64_t *sums, size_t count) {
   attribute static int64_t largest_sum_##name(const int64_t *sums, size_t count) {                                     \
     return largest_sum_body(sums, count);                                                                              \
   }                                                                                                                    \
-  static const exact_loops loops_##name = {largest_##name, add_##name, get_##name, largest_sum_##name};
+  static const exact_loops loops_##name = {largest_##name, set_##name, add_##name, get_##name, largest_sum_##name};
 LOOPS(plain, )
 LOOPS(avx2, __attribute__((target("avx2"))))
 LOOPS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512"))))

@@ -1,4 +1,4 @@
-/* Heartbeats outside MPI: who has stopped answering, told by a thread that never calls MPI (FUNNELED). The argument is
+/* Heartbeats outside MPI: who has stopped answering, told by a thread that never calls MPI. The argument is
  * in README.md. */
 #include "comm/watchdog.h"
 #include "thaw/log.h"

@@ -161,6 +161,17 @@ static const float *pass_activation(const run *r, int32_t index, const float *dy
   return node->dy;
 }
 
+/* Nodes go backward from the last one, and tensors are numbered in graph order. */
+static void close_gradients(const run *r, int32_t index) {
+  const live_node *node = &r->live->node[index];
+  if (!node->trains || !r->hooks || !r->hooks->final) return;
+  for (int32_t p = 0; p < r->live->graph->node[index]->layer.params; p++)
+    if (node->tensor[p] >= 0) {
+      r->hooks->final(r->hooks->context, node->tensor[p]);
+      return;
+    }
+}
+
 static thaw_status backward_node(const run *r, int32_t index, const float *dy, bool from_logits) {
   live_node *node = &r->live->node[index];
   const thaw_node *from = r->live->graph->node[index];
@@ -180,6 +191,7 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
                   node->apart ? WANT_PARAMETERS : WANT_BOTH);
     send_gradients(r, index, r->share->slice[s]);
   }
+  close_gradients(r, index);
   for (int32_t first = 0; (node->apart || !node->trains) && first < r->share->samples; first += node->back_chunk) {
     int32_t left = r->share->samples - first;
     backward_call(r, index, first, left < node->back_chunk ? left : node->back_chunk, dy, had, from_logits,

@@ -124,6 +124,11 @@ static void take_gradient(void *context, int32_t tensor, const float *value, int
   thaw_exact_add(step->exact, (size_t)tensor, value, slice);
 }
 
+static void finish_gradients(void *context, int32_t tensor) {
+  train_step *step = context;
+  if (step->last_piece) thaw_exact_final(step->exact, step->comm, (size_t)tensor);
+}
+
 static void add_joint(void *context, const double *values, int32_t count) {
   train_step *step = context;
   if (count > step->joint_capacity) return; /* refused in reduce_joint */
@@ -195,7 +200,7 @@ static void count_rows(train_step *step, const thaw_share *part, const float *y)
 /* Collective only where a layer joins the batch. A rank without samples takes part. */
 static thaw_status run_piece(train_step *step, const thaw_share *part, const float *label) {
   thaw_session *s = step->session;
-  thaw_live_hooks hooks = {step, take_gradient, add_joint, reduce_joint};
+  thaw_live_hooks hooks = {step, take_gradient, add_joint, reduce_joint, finish_gradients};
   const float *y;
   THAW_TRY(thaw_live_forward(s->live, part, &hooks, &y));
   const float *logits = thaw_live_logits(s->live);
@@ -233,6 +238,7 @@ static thaw_status forward_backward(train_step *step, const thaw_step_share *sha
   int32_t first = 0;
   do {
     thaw_share part = cut_piece(step, share, first);
+    step->last_piece = first + part.slices >= share->slices;
     THAW_TRY(run_piece(step, &part, step->label + (size_t)share->slice_start[first] * width));
     first += part.slices;
   } while (first < share->slices);

@@ -176,6 +176,7 @@ typedef struct train_step {
   float *mix_features, *mix_labels; /* one slice; NULL: no mixup */
   thaw_wide attempt[1 + 8];
   int64_t bad_slice; /* lowest slice of this rank with a loss that is not finite, or -1 */
+  bool last_piece;   /* of the share is under way: its gradients are final */
   bool coupled;      /* a layer joins all samples of the batch */
   thaw_wide *joint;  /* sums of such layers */
   int32_t joint_capacity, joint_count;

@@ -61,6 +61,7 @@ static thaw_status enter_phase(trainer *t) {
   bool fresh = t->state.epoch == 0 && t->state.step == 0;
   if (fresh) begin_phase(t);
   THAW_TRY(thaw_agree(t->comm, make_step(t, fresh)));
+  THAW_TRY(thaw_exact_connect(t->step.exact, t->comm));
   char bytes[32];
   thaw_verbose(t->log, "each step reduces %s", thaw_format_bytes((double)thaw_exact_bytes(t->step.exact), bytes));
   return thaw_agree(t->comm, t->root ? show_summary(t) : THAW_OK);

@@ -97,7 +97,7 @@ void train_averages_adopt(train_state *state, bool from_value) {
 static thaw_param *total_gradient(train_step *step, int32_t t) {
   const char *layer;
   thaw_param *param = thaw_live_tensor(step->session->live, t, &layer);
-  thaw_exact_get(step->exact, (size_t)t, 1, step->gradient);
+  thaw_exact_get(step->exact, (size_t)t, step->gradient);
   add_regularization(param, step->gradient, step->state[t]->count);
   return param;
 }

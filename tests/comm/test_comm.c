@@ -104,7 +104,7 @@ static void integers_are_added(void **state) {
   assert_all_ranks(ok && highest[0] == -0.5);
 }
 
-/* Large sums go through memory shared on the node, in rounds; several calls in a row must not see each other. */
+/* Short and long sums in a row. */
 static void many_integers_are_added(void **state) {
   (void)state;
   static const size_t counts[] = {32768, 131072, 131073, 400000, 32769};
