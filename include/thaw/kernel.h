@@ -86,6 +86,17 @@ size_t thaw_conv_live_scratch_bytes(const thaw_conv *conv);
 void thaw_conv_run_live(const thaw_conv *conv, const float *kernel, const float *bias, bool turned, const float *x,
                         int32_t n, float *y, void *scratch);
 
+/* A depthwise convolution and the 1x1 convolution that reads it, band by band, so that what passes between them stays
+ * in the cache. The descriptors are as for two calls of thaw_conv_run, which give the same bits, but the first has
+ * y_stride and the second x_stride thaw_separable_stride. Neither may have a prologue, the first no residual and no
+ * pooling, the second strides, padding or pooling. */
+bool thaw_separable_fits(const thaw_conv_desc *depthwise, const thaw_conv_desc *pointwise);
+int32_t thaw_separable_stride(int32_t c);
+size_t thaw_separable_scratch_bytes(const thaw_conv *depthwise, const thaw_conv *pointwise);
+void thaw_separable_run(const thaw_conv *depthwise, const void *depthwise_packed, const thaw_conv *pointwise,
+                        const void *pointwise_packed, const float *x, int32_t n, const float *residual, float *y,
+                        void *scratch);
+
 /* y = conv as a plain loop, double sums, same descriptor (any algorithm). */
 void thaw_ref_conv(const thaw_conv_desc *desc, const float *kernel, const float *bias, const float *scale,
                    const float *shift, const float *x, int32_t n, const float *residual, float *y);

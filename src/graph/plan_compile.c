@@ -19,25 +19,22 @@ static const float *param_of(const thaw_layer *layer, const char *name) {
   return NULL;
 }
 
-/* The first part of a separable convolution; what it makes for one thread's images lies at the start of scratch. */
 static thaw_status compile_depthwise(thaw_plan *plan, plan_op *op) {
   thaw_conv_desc *desc = &op->depthwise_desc;
   desc->x_stride = stride_of(plan, op->input[0]);
+  desc->y_stride = op->conv_desc.x_stride;
   THAW_TRY(thaw_conv_create(plan->isa, desc, &op->depthwise));
-  size_t pixels = (size_t)op->conv_desc.h * (size_t)op->conv_desc.w, own = thaw_conv_scratch_bytes(op->depthwise);
   op->depthwise_packed_bytes = round_up(thaw_conv_packed_bytes(op->depthwise));
-  op->middle_bytes = round_up((size_t)plan->share * pixels * (size_t)desc->c * sizeof(float));
   op->packed_bytes += op->depthwise_packed_bytes;
-  if (own > op->scratch_bytes) op->scratch_bytes = own;
-  op->scratch_bytes += op->middle_bytes;
+  op->scratch_bytes = thaw_separable_scratch_bytes(op->depthwise, op->conv);
   op->view.flops += thaw_conv_flops(desc);
   return THAW_OK;
 }
 
 static thaw_status compile_conv(thaw_plan *plan, plan_op *op) {
   thaw_conv_desc *desc = &op->conv_desc;
-  bool separable = thaw_plan_layer(plan, op->node)->ops == &thaw_layer_separable_conv2d;
-  desc->x_stride = separable ? 0 : stride_of(plan, op->input[0]);
+  bool separable = op->depthwise_node >= 0;
+  desc->x_stride = separable ? thaw_separable_stride(desc->c) : stride_of(plan, op->input[0]);
   desc->y_stride = stride_of(plan, op->output);
   THAW_TRY(thaw_conv_create(plan->isa, desc, &op->conv));
   op->packed_bytes = thaw_conv_packed_bytes(op->conv);
@@ -77,9 +74,10 @@ static void describe(const thaw_plan *plan, plan_op *op) {
   op->view.name = thaw_plan_layer(plan, op->node)->name;
   int length =
       snprintf(op->view.shape, sizeof op->view.shape, "%dx%dx%d -> %dx%dx%d", in.h, in.w, in.c, out.h, out.w, out.c);
+  const thaw_conv_desc *window = op->depthwise_node >= 0 ? &op->depthwise_desc : &op->conv_desc;
   if (op->kind == OP_CONV && length > 0 && (size_t)length < sizeof op->view.shape)
-    snprintf(op->view.shape + length, sizeof op->view.shape - (size_t)length, " %dx%d/%d", op->conv_desc.kh,
-             op->conv_desc.kw, op->conv_desc.stride_h);
+    snprintf(op->view.shape + length, sizeof op->view.shape - (size_t)length, " %dx%d/%d", window->kh, window->kw,
+             window->stride_h);
 }
 
 thaw_status thaw_plan_compile(thaw_plan *plan) {
@@ -114,36 +112,52 @@ static const thaw_param *kernel_of(const thaw_layer *conv) {
   return &conv->param[conv->ops == &thaw_layer_separable_conv2d ? 1 : 0];
 }
 
-static void fold_norm(const thaw_plan *plan, const plan_op *op, float *kernel_out, float *bias_out) {
-  const thaw_layer *conv = thaw_plan_layer(plan, op->node), *norm = thaw_plan_layer(plan, op->norm);
-  const thaw_conv_desc *d = &op->conv_desc;
-  size_t inner = (size_t)d->kh * (size_t)d->kw * (size_t)(d->depthwise ? 1 : d->c);
-  thaw_fold_batch_norm(kernel_of(conv)->value, param_of(conv, "bias"), inner, d->k, param_of(norm, "gamma"),
-                       param_of(norm, "beta"), param_of(norm, "moving_mean"), param_of(norm, "moving_variance"),
-                       ((const thaw_batch_norm_config *)norm->config)->epsilon, kernel_out, bias_out);
+/* The values of a convolution with the batch-norm after it folded in; *to_free owns them where there is one. */
+typedef struct folded {
+  const float *kernel, *bias;
+  float *to_free;
+} folded;
+
+static thaw_status fold_norm(const thaw_plan *plan, const thaw_param *kernel, const float *bias, int32_t norm_node,
+                             const thaw_conv_desc *d, folded *out) {
+  *out = (folded){.kernel = kernel->value, .bias = bias};
+  if (norm_node < 0) return THAW_OK;
+  const thaw_layer *norm = thaw_plan_layer(plan, norm_node);
+  size_t count = thaw_param_count(kernel), inner = (size_t)d->kh * (size_t)d->kw * (size_t)(d->depthwise ? 1 : d->c);
+  float *values = thaw_new(count + (size_t)d->k, sizeof(float));
+  if (!values) return THAW_ERR_MEMORY;
+  thaw_fold_batch_norm(kernel->value, bias, inner, d->k, param_of(norm, "gamma"), param_of(norm, "beta"),
+                       param_of(norm, "moving_mean"), param_of(norm, "moving_variance"),
+                       ((const thaw_batch_norm_config *)norm->config)->epsilon, values, values + count);
+  *out = (folded){.kernel = values, .bias = values + count, .to_free = values};
+  return THAW_OK;
+}
+
+/* A SeparableConv2D's bias belongs to its second part. */
+static thaw_status pack_depthwise(const thaw_plan *plan, const plan_op *op, void *packed) {
+  const thaw_layer *layer = thaw_plan_layer(plan, op->depthwise_node);
+  const float *bias = op->depthwise_node == op->node ? NULL : param_of(layer, "bias");
+  folded values;
+  THAW_TRY(fold_norm(plan, &layer->param[0], bias, op->depthwise_norm, &op->depthwise_desc, &values));
+  thaw_conv_pack(op->depthwise, values.kernel, values.bias, NULL, NULL, packed);
+  thaw_free(values.to_free);
+  return THAW_OK;
 }
 
 static thaw_status pack_conv(const thaw_plan *plan, const plan_op *op, void *packed) {
   const thaw_layer *conv = thaw_plan_layer(plan, op->node);
-  const float *kernel = kernel_of(conv)->value, *bias = param_of(conv, "bias");
-  float *folded = NULL, *affine = NULL;
-  if (op->norm >= 0) {
-    size_t count = thaw_param_count(kernel_of(conv));
-    folded = thaw_new(count + (size_t)op->conv_desc.k, sizeof(float));
-    if (!folded) return THAW_ERR_MEMORY;
-    fold_norm(plan, op, folded, folded + count);
-    kernel = folded;
-    bias = folded + count;
-  }
+  folded values;
+  float *affine = NULL;
+  if (op->depthwise) THAW_TRY(pack_depthwise(plan, op, packed));
+  THAW_TRY(fold_norm(plan, kernel_of(conv), param_of(conv, "bias"), op->norm, &op->conv_desc, &values));
   if (op->prologue >= 0) {
     affine = thaw_new(2 * (size_t)op->conv_desc.c, sizeof(float));
     if (affine) norm_to_affine(thaw_plan_layer(plan, op->prologue), affine, affine + op->conv_desc.c);
   }
   if (op->prologue < 0 || affine)
-    thaw_conv_pack(op->conv, kernel, bias, affine, affine ? affine + op->conv_desc.c : NULL,
+    thaw_conv_pack(op->conv, values.kernel, values.bias, affine, affine ? affine + op->conv_desc.c : NULL,
                    (char *)packed + op->depthwise_packed_bytes);
-  if (op->depthwise) thaw_conv_pack(op->depthwise, conv->param[0].value, NULL, NULL, NULL, packed);
-  thaw_free(folded);
+  thaw_free(values.to_free);
   bool failed = op->prologue >= 0 && !affine;
   thaw_free(affine);
   return failed ? THAW_ERR_MEMORY : THAW_OK;

@@ -54,7 +54,7 @@ static plan_op *emit(thaw_plan *plan, op_kind kind, int32_t node, int32_t output
   op->kind = kind;
   op->node = node;
   op->output = output;
-  op->residual = op->norm = op->prologue = -1;
+  op->residual = op->norm = op->prologue = op->depthwise_node = op->depthwise_norm = -1;
   op->inputs = thaw_plan_layer(plan, node)->inputs;
   for (int32_t j = 0; j < op->inputs; j++) op->input[j] = input_of(plan, node, j);
   plan->value[output].ready = true;
@@ -170,11 +170,28 @@ static void mark_absorbed(thaw_plan *plan, int32_t from, int32_t last) {
 /* A separable convolution's depthwise part reads x; its pointwise part takes in what follows. */
 static int32_t open_separable(const thaw_plan *plan, plan_op *op, int32_t x) {
   thaw_conv_desc *first = &op->depthwise_desc;
+  op->depthwise_node = op->node;
   thaw_layer_separable_descs(thaw_plan_layer(plan, op->node), first, &op->conv_desc);
   x = through_padding(plan, x, &first->pad_top, &first->pad_bottom, &first->pad_left, &first->pad_right);
   first->h = thaw_plan_layer(plan, x)->output.h;
   first->w = thaw_plan_layer(plan, x)->output.w;
   return x;
+}
+
+/* Takes in the operation before when it is a depthwise convolution that only this 1x1 convolution reads. */
+static void take_depthwise(thaw_plan *plan, plan_op *op) {
+  if (plan->ops < 2) return;
+  const plan_op *before = op - 1;
+  if (before->kind != OP_CONV || before->output != op->input[0] || only_reader(plan, before->output) != op->node ||
+      !thaw_separable_fits(&before->conv_desc, &op->conv_desc))
+    return;
+  plan_op both = *op;
+  both.depthwise_node = before->node;
+  both.depthwise_norm = before->norm;
+  both.depthwise_desc = before->conv_desc;
+  both.input[0] = before->input[0];
+  plan->value[before->output].absorbed = true;
+  plan->op[--plan->ops - 1] = both;
 }
 
 static void fuse_conv(thaw_plan *plan, int32_t node) {
@@ -205,11 +222,12 @@ static void fuse_conv(thaw_plan *plan, int32_t node) {
     last = take_residual(plan, op, last);
     last = take_activation(plan, last, &desc->activation);
   }
-  last = take_pool(plan, op, last);
+  if (op->depthwise_node < 0) last = take_pool(plan, op, last);
   desc->residual = op->residual >= 0;
   op->output = last;
   mark_absorbed(plan, node, last);
   plan->value[last].ready = true;
+  take_depthwise(plan, op);
 }
 
 /* ------------------------------------------------------------------ everything else */

@@ -32,9 +32,12 @@ typedef struct plan_op {
   thaw_activation activation;             /* OP_AFFINE, OP_ACTIVATE */
   thaw_conv_desc conv_desc;
   thaw_conv *conv;
-  thaw_conv_desc depthwise_desc; /* OP_CONV of a SeparableConv2D: its first part, whose result lies in scratch */
-  thaw_conv *depthwise;          /* NULL otherwise */
-  size_t depthwise_packed_bytes, middle_bytes;
+  /* OP_CONV that takes in the depthwise convolution before it, or is a SeparableConv2D: node with the first kernel (-1:
+   * none) and batch-norm after it (or -1). */
+  int32_t depthwise_node, depthwise_norm;
+  thaw_conv_desc depthwise_desc;
+  thaw_conv *depthwise;
+  size_t depthwise_packed_bytes;
   thaw_pool_desc pool;
   thaw_layer layer; /* OP_LAYER: a copy whose parameters point into the packed block */
   int32_t segment;

@@ -78,19 +78,16 @@ static void run_layer(const part *p, const plan_op *op) {
   op->layer.ops->forward(&op->layer, &io);
 }
 
-/* A separable convolution's first part goes to the start of scratch; the second then reads it. */
 static void run_conv(const part *p, const plan_op *op) {
   const float *x = place_of(p, op->input[0]), *residual = op->residual >= 0 ? place_of(p, op->residual) : NULL;
   const char *packed = p->plan->packed + op->packed_at;
-  char *scratch = p->scratch;
+  float *y = place_of(p, op->output);
   if (op->depthwise) {
-    float *middle = p->scratch;
-    scratch += op->middle_bytes;
-    thaw_conv_run(op->depthwise, packed, x, p->n, NULL, middle, scratch);
-    packed += op->depthwise_packed_bytes;
-    x = middle;
+    thaw_separable_run(op->depthwise, packed, op->conv, packed + op->depthwise_packed_bytes, x, p->n, residual, y,
+                       p->scratch);
+  } else {
+    thaw_conv_run(op->conv, packed, x, p->n, residual, y, p->scratch);
   }
-  thaw_conv_run(op->conv, packed, x, p->n, residual, place_of(p, op->output), scratch);
 }
 
 static void run_op(const part *p, const plan_op *op) {

@@ -63,3 +63,10 @@ void thaw_plan_gemm(thaw_conv *conv) {
   conv->block = block;
   conv->conv_scratch = thaw_conv_pointwise(d) && !d->prologue ? 0 : (size_t)thaw_strip_height(d, block) * row;
 }
+
+/* A third of the cache; not so few that weights streaming through would be a bottleneck. */
+int32_t thaw_separable_pixels(const thaw_conv_desc *depthwise) {
+  enum { FEWEST_PIXELS = 96 };
+  size_t pixels = cache_floats() / 3 / (size_t)thaw_separable_stride(depthwise->c);
+  return pixels < FEWEST_PIXELS ? FEWEST_PIXELS : (int32_t)pixels;
+}

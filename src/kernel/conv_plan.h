@@ -9,4 +9,7 @@ thaw_status thaw_conv_check(const thaw_conv_desc *desc) THAW_CHECKED;
 void thaw_plan_winograd(thaw_conv *conv);
 void thaw_plan_gemm(thaw_conv *conv);
 
+/* Pixels between the halves of a separable convolution. */
+int32_t thaw_separable_pixels(const thaw_conv_desc *depthwise);
+
 #endif

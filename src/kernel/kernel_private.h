@@ -40,6 +40,12 @@ struct thaw_isa {
                         float *scratch);
   void (*depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,
                     float *y, float *scratch);
+  /* Output rows first .. first + rows of one image, the first of them at y; without prologue and residual. */
+  void (*depthwise_rows)(const thaw_conv *conv, const float *packed, const float *image, int32_t first, int32_t rows,
+                         float *y);
+  /* conv_gemm of any number of pixels, for 1x1 convolutions that thaw_conv_flat tells. */
+  void (*pointwise)(const thaw_conv *conv, const float *packed, const float *x, int64_t pixels, const float *residual,
+                    float *y, float *scratch);
   void (*pool)(const thaw_pool_desc *desc, const float *x, int32_t n, float *y);
   void (*global_pool)(bool average, const float *x, int32_t n, int32_t pixels, int32_t c, int32_t x_stride, float *y);
   void (*affine)(thaw_activation activation, const float *x, const float *scale, const float *shift, const float *add,

@@ -12,7 +12,7 @@ for ranks in 1 2; do
   run $ranks bench --network mobilenetv2 --size 64 --batch 2 --seconds 0.01
   [ "$code" = 0 ] || complain "mobilenetv2 on $ranks ranks: exit code $code: $(cat "$work/err")"
   [ "$(grep -cE '^total .* [0-9.]+ images/s$' "$work/out")" = 1 ] || complain "no total: $(cat "$work/out")"
-  grep -qE '^block_16_depthwise +depthwise +2x2x960 -> 2x2x960 3x3/1 ' "$work/out" || complain "no row of a depthwise layer"
+  grep -qE '^block_16_project +depthwise, gemm +2x2x960 -> 2x2x320 3x3/1 ' "$work/out" || complain "no row of a depthwise layer"
   grep -qE '^memory: packed weights 8\.[0-9] MB' "$work/out" || complain "no line about memory"
 
   run $ranks bench --head --batch 16 --slice 4 --seconds 0.01

@@ -159,10 +159,10 @@ static void copy_rows(const thaw_conv *conv, const float *packed, const float *i
 }
 
 /* Stride-1 pointwise: the pixels of all images are one long row. */
-static void run_flat(const thaw_conv *conv, const float *packed, const float *x, int32_t n, const float *residual,
-                     float *y, float *scratch) {
+void THAW_VARIANT(thaw_pointwise)(const thaw_conv *conv, const float *packed, const float *x, int64_t pixels,
+                                  const float *residual, float *y, float *scratch) {
   const thaw_conv_desc *d = &conv->desc;
-  int64_t pixels = (int64_t)n * d->h * d->w, blocks = (pixels + conv->block - 1) / conv->block;
+  int64_t blocks = (pixels + conv->block - 1) / conv->block;
   for (int64_t b = 0; b < blocks; b++) {
     int64_t first = pixels * b / blocks;
     strip t = {.segments = 1, .length = d->c, .rows = 1, .width = (int)(pixels * (b + 1) / blocks - first)};
@@ -181,7 +181,7 @@ void THAW_VARIANT(thaw_conv_gemm)(const thaw_conv *conv, const float *packed, co
                                   const float *residual, float *y, float *scratch) {
   const thaw_conv_desc *d = &conv->desc;
   if (thaw_conv_flat(d)) {
-    run_flat(conv, packed, x, n, residual, y, scratch);
+    THAW_VARIANT(thaw_pointwise)(conv, packed, x, (int64_t)n * d->h * d->w, residual, y, scratch);
     return;
   }
   bool in_place = thaw_conv_pointwise(d) && !d->prologue;

@@ -168,13 +168,19 @@ static const float *map_image(const thaw_conv *conv, const float *packed, const 
   return to;
 }
 
-void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
-                                  const float *residual, float *y, float *scratch) {
+static run start(const thaw_conv *conv, const float *packed, const float *residual, float *y) {
   const thaw_conv_desc *d = &conv->desc;
   run r = {.conv = conv, .w = packed, .bias = packed + conv->bias_at, .residual = residual, .y = y};
   r.w_row = thaw_round_up((size_t)d->c, THAW_ALIGN_FLOATS);
   r.low = broadcast(d->activation == THAW_LINEAR ? -INFINITY : 0.f);
   r.high = broadcast(d->activation == THAW_RELU6 ? 6.f : INFINITY);
+  return r;
+}
+
+void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
+                                  const float *residual, float *y, float *scratch) {
+  const thaw_conv_desc *d = &conv->desc;
+  run r = start(conv, packed, residual, y);
   for (int32_t i = 0; i < n; i++) {
     const float *image = x + (size_t)i * (size_t)d->h * (size_t)d->w * (size_t)d->x_stride;
     if (d->prologue) image = map_image(conv, packed, image, scratch);
@@ -183,4 +189,10 @@ void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, co
       output_row(&r, image, pixel, oy);
     }
   }
+}
+
+void THAW_VARIANT(thaw_depthwise_rows)(const thaw_conv *conv, const float *packed, const float *image, int32_t first,
+                                       int32_t rows, float *y) {
+  run r = start(conv, packed, NULL, y);
+  for (int32_t i = 0; i < rows; i++) output_row(&r, image, (size_t)i * (size_t)conv->w_conv, first + i);
 }

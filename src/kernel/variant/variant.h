@@ -23,6 +23,10 @@ void THAW_VARIANT(thaw_conv_gemm)(const thaw_conv *conv, const float *packed, co
                                   const float *residual, float *y, float *scratch);
 void THAW_VARIANT(thaw_depthwise)(const thaw_conv *conv, const float *packed, const float *x, int32_t n,
                                   const float *residual, float *y, float *scratch);
+void THAW_VARIANT(thaw_depthwise_rows)(const thaw_conv *conv, const float *packed, const float *image, int32_t first,
+                                       int32_t rows, float *y);
+void THAW_VARIANT(thaw_pointwise)(const thaw_conv *conv, const float *packed, const float *x, int64_t pixels,
+                                  const float *residual, float *y, float *scratch);
 void THAW_VARIANT(thaw_pool)(const thaw_pool_desc *desc, const float *x, int32_t n, float *y);
 void THAW_VARIANT(thaw_global_pool)(bool average, const float *x, int32_t n, int32_t pixels, int32_t c,
                                     int32_t x_stride, float *y);
