@@ -1,7 +1,9 @@
 #include "cli/run.h"
 #include "thaw/memory.h"
 
-/* [local] The checkpoint that was asked for, or the one that stands for the run. */
+#include <string.h>
+
+/* [local] rank 0: the checkpoint that was asked for, or the one that stands for the run. */
 static thaw_status choose_checkpoint(const char *wanted, cli_run *run) {
   if (!wanted) return thaw_run_checkpoint(run->folder, &run->checkpoint);
   if (!thaw_file_exists(wanted)) return thaw_fail(THAW_ERR_DATA, "%s: no such checkpoint", wanted);
@@ -19,7 +21,8 @@ static thaw_status open_session(cli_context *cli, const char *checkpoint, const 
   if (status != THAW_OK) return status;
   status = cli_is_root(cli) ? choose_checkpoint(checkpoint, run) : THAW_OK;
   THAW_TRY(cli_share_status(cli, status));
-  THAW_TRY(thaw_agree(cli->comm, cli_is_root(cli) ? THAW_OK : choose_checkpoint(checkpoint, run)));
+  size_t size = run->checkpoint ? strlen(run->checkpoint) : 0;
+  THAW_TRY(thaw_comm_broadcast_new(cli->comm, 0, &run->checkpoint, &size));
   THAW_TRY(thaw_session_create(cli->comm, run->job, options, cli->log, &run->session));
   return thaw_session_load(run->session, cli->comm, run->checkpoint, cli->log);
 }

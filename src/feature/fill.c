@@ -241,6 +241,11 @@ static thaw_status make_missing(filler *w) {
 static thaw_status prepare_entry(filler *w) {
   thaw_status status = THAW_OK;
   if (thaw_comm_rank(w->comm) == 0) status = thaw_entry_prepare(w->features, w->view);
+  THAW_TRY(agree_on_disk(w, status, 0, 0));
+  if (!w->features->caching) return THAW_OK;
+  /* A host that has looked for the folder before may go on for a while believing that there is none (NFS); asking for
+   * it to be made asks the server. */
+  status = thaw_folder_create(w->view->folder);
   return agree_on_disk(w, status, 0, 0);
 }
 

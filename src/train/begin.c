@@ -50,10 +50,10 @@ static thaw_status adopt(train_state *state, thaw_graph *graph, const char *path
 }
 
 /* [local] Replaces the fresh state by that of the checkpoint. */
-static thaw_status resume(trainer *t) {
+static thaw_status replace_state(trainer *t, const char *bytes, size_t size) {
   const char *path = t->folder.resume;
   train_state from;
-  THAW_TRY(train_checkpoint_read(path, &from));
+  THAW_TRY(train_checkpoint_parse(path, bytes, size, &from));
   thaw_status status = check_inputs(&from, &t->state, path);
   if (status == THAW_OK && (from.phase < 0 || from.phase > t->job->training.phase_count || from.step < 0))
     status = thaw_fail(THAW_ERR_DATA, "%s: stands in phase %lld, the job has %d", path, (long long)from.phase + 1,
@@ -68,6 +68,16 @@ static thaw_status resume(trainer *t) {
   train_state_clear(&t->state);
   t->state = from;
   return THAW_OK;
+}
+
+/* [collective] */
+static thaw_status resume(trainer *t) {
+  char *bytes;
+  size_t size;
+  THAW_TRY(train_checkpoint_share(t->comm, t->folder.resume, &bytes, &size));
+  thaw_status status = replace_state(t, bytes, size);
+  thaw_free(bytes);
+  return thaw_agree(t->comm, status);
 }
 
 /* [local] A state that has done nothing yet. */
@@ -150,8 +160,8 @@ thaw_status trainer_begin(trainer *t, const thaw_train_options *options) {
   thaw_status status = train_phases_check(t->session);
   if (status == THAW_OK) status = fresh_state(t);
   if (status == THAW_OK) status = find_monitors(t);
-  if (status == THAW_OK && t->folder.resume) status = resume(t);
   THAW_TRY(thaw_agree(t->comm, status));
+  if (t->folder.resume) THAW_TRY(resume(t));
   thaw_text hosts = {0};
   status = list_hosts(t->comm, &hosts);
   if (status == THAW_OK)

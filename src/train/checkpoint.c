@@ -341,6 +341,30 @@ thaw_status train_checkpoint_read(const char *path, train_state *out) {
   return status;
 }
 
+thaw_status train_checkpoint_share(thaw_comm *comm, const char *path, char **bytes_out, size_t *size_out) {
+  enum { MOST = 1 << 20 };
+  thaw_status status = THAW_OK;
+  *bytes_out = NULL;
+  *size_out = 0;
+  if (thaw_comm_rank(comm) == 0) status = thaw_file_read(path, (size_t)MOST << 20, bytes_out, size_out);
+  status = thaw_agree(comm, status);
+  if (status == THAW_OK) status = thaw_comm_broadcast_new(comm, 0, bytes_out, size_out);
+  if (status == THAW_OK) return THAW_OK;
+  thaw_free(*bytes_out);
+  *bytes_out = NULL;
+  return status;
+}
+
+thaw_status train_checkpoint_parse(const char *path, const char *bytes, size_t size, train_state *out) {
+  thaw_h5 *file;
+  *out = (train_state){0};
+  THAW_TRY(thaw_h5_open_image(path, bytes, size, &file));
+  thaw_status status = read_content(file, path, out);
+  thaw_h5_close(file);
+  if (status != THAW_OK) train_state_clear(out);
+  return status;
+}
+
 thaw_status train_checkpoint_list(const char *folder, thaw_strings *out) {
   thaw_strings all = {0};
   if (!thaw_folder_exists(folder)) return THAW_OK;

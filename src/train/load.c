@@ -4,9 +4,10 @@
 
 #include <string.h>
 
-static thaw_status read_and_apply(thaw_session *session, const char *path, int64_t *phase_out) {
+static thaw_status parse_and_apply(thaw_session *session, const char *path, const char *bytes, size_t size,
+                                   int64_t *phase_out) {
   train_state state;
-  THAW_TRY(train_checkpoint_read(path, &state));
+  THAW_TRY(train_checkpoint_parse(path, bytes, size, &state));
   thaw_status status = THAW_OK;
   if (strcmp(state.weights_digest, session->weights_digest) != 0)
     status = thaw_fail(THAW_ERR_DATA, "%s: was trained on backbone weights %.12s, the job's are %.12s", path,
@@ -22,7 +23,12 @@ static thaw_status read_and_apply(thaw_session *session, const char *path, int64
 
 thaw_status thaw_session_load(thaw_session *session, thaw_comm *comm, const char *checkpoint, thaw_log *log) {
   int64_t phase = 0;
-  THAW_TRY(thaw_agree(comm, read_and_apply(session, checkpoint, &phase)));
+  char *bytes;
+  size_t size;
+  THAW_TRY(train_checkpoint_share(comm, checkpoint, &bytes, &size));
+  thaw_status status = parse_and_apply(session, checkpoint, bytes, size, &phase);
+  thaw_free(bytes);
+  THAW_TRY(thaw_agree(comm, status));
   THAW_TRY(thaw_session_phase(session, comm, (int32_t)phase, log));
   char digest[THAW_DIGEST_TEXT];
   THAW_TRY(thaw_agree(comm, train_parameters_digest(session->graph, digest)));

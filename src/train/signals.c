@@ -27,13 +27,13 @@ static double slurm_deadline(void) {
   return thaw_seconds() + (left > 0 ? left : 0);
 }
 
-void train_signals_begin(train_signals *signals, double max_minutes) {
+void train_signals_begin(train_signals *signals, bool keeps_time, double max_minutes) {
   struct sigaction action = {.sa_handler = remember, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
   caught = 0;
   for (int i = 0; i < WATCHED; i++) sigaction(watched[i], &action, &signals->before[i]);
-  signals->deadline = slurm_deadline();
-  if (max_minutes > 0) {
+  signals->deadline = keeps_time ? slurm_deadline() : 0;
+  if (keeps_time && max_minutes > 0) {
     double end = thaw_seconds() + 60 * max_minutes;
     if (signals->deadline == 0 || end < signals->deadline) signals->deadline = end;
   }

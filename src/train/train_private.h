@@ -92,6 +92,11 @@ thaw_status train_state_copy(const train_state *from, train_state *to);
 thaw_status train_checkpoint_write(const char *path, train_state *state);
 /* [local] Reads and proves by digest. */
 thaw_status train_checkpoint_read(const char *path, train_state *out);
+/* [collective] The bytes of a checkpoint as rank 0 reads them, on every rank (thaw_free): other hosts need not see the
+ * file yet, as under NFS, and one reader is enough. */
+thaw_status train_checkpoint_share(thaw_comm *comm, const char *path, char **bytes_out, size_t *size_out);
+/* [local] The same as reading, from bytes in memory. */
+thaw_status train_checkpoint_parse(const char *path, const char *bytes, size_t size, train_state *out);
 /* [local] step-*.h5 of a run folder, oldest first. */
 thaw_status train_checkpoint_list(const char *folder, thaw_strings *out);
 
@@ -147,8 +152,9 @@ typedef struct train_signals {
   struct sigaction before[3];
   double deadline; /* on thaw_seconds()' clock; 0: none */
 } train_signals;
-/* From now on TERM, USR1 and USR2 ask for a stop at the next step. [local] */
-void train_signals_begin(train_signals *signals, double max_minutes);
+/* From now on TERM, USR1 and USR2 ask for a stop at the next step. Where `keeps_time`, so do the end of the Slurm job
+ * and max_minutes (0: none): on one rank only, because hosts' clocks may differ. [local] */
+void train_signals_begin(train_signals *signals, bool keeps_time, double max_minutes);
 void train_signals_end(train_signals *signals);
 /* The signal that came, or the words for a deadline; NULL: go on. [local] */
 const char *train_signals_reason(const train_signals *signals);

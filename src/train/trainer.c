@@ -342,7 +342,7 @@ static thaw_status report(trainer *t, thaw_train_result *out) {
 thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
                        thaw_train_result *out) {
   trainer t = {.comm = comm, .job = job, .log = log, .root = thaw_comm_rank(comm) == 0};
-  train_signals_begin(&t.signals, job->training.max_minutes);
+  train_signals_begin(&t.signals, t.root, job->training.max_minutes);
   thaw_status status = trainer_begin(&t, options);
   if (status == THAW_OK) status = run(&t);
   if (status == THAW_OK) status = report(&t, out);
