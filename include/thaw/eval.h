@@ -75,6 +75,8 @@ typedef struct thaw_predictions { /* filled on rank 0 only */
 thaw_status thaw_predict_files(thaw_comm *comm, const thaw_predict_desc *desc, thaw_log *log,
                                thaw_predictions *out) THAW_CHECKED;
 void thaw_predictions_clear(thaw_predictions *predictions);
+/* [local] One image file of any size -> what the network takes: out [h][w][c] of `input`, without augmentation. */
+thaw_status thaw_predict_input(const thaw_input *input, const char *path, int64_t index, float *out) THAW_CHECKED;
 /* [collective] The PNG and JPEG files below `path` (a folder, or one file), sorted; the list is that of rank 0. */
 thaw_status thaw_image_files(thaw_comm *comm, const char *path, thaw_strings *out) THAW_CHECKED;
 

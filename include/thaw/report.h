@@ -10,6 +10,7 @@
  *                       [names], confusion [[true x predicted]]; overall, questions, calibration, subgroups and notes
  *                       as `thaw evaluate` writes them, where a figure is [value, low, high, undefined replicates]
  *     roc.png, precision_recall.png, calibration.png    plots that the evaluation made
+ *     explain/sheet.png what `thaw explain` drew
  *     summary.txt       the model's table of layers
  *
  * Files that it writes: learning_curve.png, confusion.png, report.html.

@@ -37,15 +37,6 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
   return cli_parse(cli, &usage);
 }
 
-/* Shards are told from images by name and content of the folder. */
-static bool is_catalog(const char *source) {
-  char *inside = thaw_path_join(source, "catalog.yaml");
-  bool found = inside && thaw_folder_exists(source) && thaw_file_exists(inside);
-  thaw_free(inside);
-  const char *dot = strrchr(thaw_path_name(source), '.');
-  return found || (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".h5") == 0));
-}
-
 /* A network with several outputs under a class loss, or one sigmoid output. */
 static bool classifies(const thaw_session *s) {
   return s->loss->fused != THAW_LINEAR;
@@ -125,7 +116,7 @@ thaw_status cli_predict(cli_context *cli) {
   predict_options o = {0};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
-  bool catalog = is_catalog(cli->argument[1]);
+  bool catalog = cli_is_catalog(cli->argument[1]);
   thaw_strings files = {0};
   thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], &files);
   if (status == THAW_OK) status = predict(cli, &o, catalog, &files);

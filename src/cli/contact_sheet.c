@@ -1,5 +1,6 @@
 /* contact_sheet.c: samples of a data set in one picture, framed in the colour of their class. */
 #include "cli/contact_sheet.h"
+#include "cli/pictures.h"
 #include "thaw/image.h"
 #include "thaw/memory.h"
 
@@ -68,29 +69,6 @@ static int64_t choose(const sheet *s, int32_t row, int32_t column, const int64_t
   return -1;
 }
 
-/* Pixels scaled so that value_max is 255; channels beyond RGB are left out. */
-static thaw_status load_picture(const sheet *s, int64_t sample, thaw_image *out) {
-  const thaw_dataset_info *info = thaw_catalog_info(s->catalog);
-  const size_t pixels = (size_t)info->h * (size_t)info->w, values = pixels * (size_t)info->c;
-  uint16_t *stored = thaw_new(values, sizeof *stored);
-  thaw_image raw = {.h = info->h, .w = info->w, .c = info->c >= 3 ? 3 : 1, .bits = 8}, rgb = {0};
-  raw.pixels = thaw_new(pixels, (size_t)raw.c);
-  thaw_status status = stored && raw.pixels ? THAW_OK : THAW_ERR_MEMORY;
-  if (status == THAW_OK) status = thaw_catalog_pixels(s->catalog, sample, 1, stored);
-  for (size_t i = 0; status == THAW_OK && i < pixels; i++)
-    for (size_t k = 0; k < (size_t)raw.c; k++) {
-      const size_t at = i * (size_t)info->c + k;
-      const double value = (info->bits == 16 ? stored[at] : ((const uint8_t *)stored)[at]) / info->value_max * 255;
-      ((uint8_t *)raw.pixels)[i * (size_t)raw.c + k] = value < 255 ? (uint8_t)(value + 0.5) : 255;
-    }
-  if (status == THAW_OK) status = thaw_image_channels(&raw, 3, &rgb);
-  if (status == THAW_OK) status = thaw_image_resize(&rgb, s->h, s->w, out);
-  thaw_image_clear(&rgb);
-  thaw_image_clear(&raw);
-  thaw_free(stored);
-  return status;
-}
-
 static uint8_t *page_pixel(const sheet *s, int32_t y, int32_t x) {
   return (uint8_t *)s->page.pixels + 3 * ((size_t)y * (size_t)s->page.w + (size_t)x);
 }
@@ -101,7 +79,7 @@ static thaw_status draw_cell(sheet *s, int32_t row, int32_t column, int64_t samp
   uint8_t colour[3] = {128, 128, 128};
   thaw_image picture = {0};
   if (s->by_class) class_colour(row, colour);
-  THAW_TRY(load_picture(s, sample, &picture));
+  THAW_TRY(cli_catalog_picture(s->catalog, sample, s->h, s->w, &picture));
   for (int32_t y = 0; y < h; y++)
     for (int32_t x = 0; x < w; x++) memcpy(page_pixel(s, top + y, left + x), colour, 3);
   for (int32_t y = 0; y < s->h; y++)

@@ -1,4 +1,5 @@
 #include "cli/run.h"
+#include "thaw/file.h"
 #include "thaw/memory.h"
 
 #include <string.h>
@@ -59,4 +60,12 @@ cli_option cli_checkpoint_option(const char **target) {
                       .value = "FILE",
                       .fallback = "best.h5, else the newest",
                       .help = "checkpoint to use"};
+}
+
+bool cli_is_catalog(const char *source) {
+  char *inside = thaw_path_join(source, "catalog.yaml");
+  bool found = inside && thaw_folder_exists(source) && thaw_file_exists(inside);
+  thaw_free(inside);
+  const char *dot = strrchr(thaw_path_name(source), '.');
+  return found || (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0 || strcmp(dot, ".h5") == 0));
 }

@@ -21,4 +21,7 @@ void cli_run_close(cli_run *run); /* [collective] */
 cli_option cli_isa_option(const char **target);
 cli_option cli_checkpoint_option(const char **target);
 
+/* [local] Shards (a catalog.yaml, its folder, a shard) are told from images by name and content of the folder. */
+bool cli_is_catalog(const char *source);
+
 #endif

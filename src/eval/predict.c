@@ -106,8 +106,8 @@ static thaw_status predictor_create(predictor *p, const thaw_predict_desc *desc,
   return p->input && p->features && p->y && p->sample && p->broken ? THAW_OK : THAW_ERR_MEMORY;
 }
 
-/* One file -> network input. The same path as a shard's pixels take: 8 or 16 bits, then thaw_input_make. */
-static thaw_status load(const thaw_input *input, const char *path, int64_t index, float *out) {
+/* The same path as a shard's pixels take: 8 or 16 bits, then thaw_input_make. */
+thaw_status thaw_predict_input(const thaw_input *input, const char *path, int64_t index, float *out) {
   thaw_image image = {0};
   THAW_TRY(thaw_image_read(path, &image));
   thaw_dataset_info info = {.count = 1,
@@ -133,7 +133,7 @@ static thaw_status predict_batch(predictor *p, int64_t at, int32_t rows) {
   for (int32_t r = 0; r < rows; r++) {
     float *row = p->input + (size_t)r * floats;
     p->sample[r] = (uint64_t)(at + r);
-    thaw_status status = load(d->input, d->paths->item[at + r], at + r, row);
+    thaw_status status = thaw_predict_input(d->input, d->paths->item[at + r], at + r, row);
     if (status == THAW_ERR_MEMORY) return status;
     p->broken[r] = status != THAW_OK;
     if (p->broken[r]) memset(row, 0, floats * sizeof *row);

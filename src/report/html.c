@@ -230,6 +230,18 @@ static thaw_status add_evaluation(page *p) {
   return THAW_OK;
 }
 
+/* The sheet that `thaw explain` put into the run folder. */
+static thaw_status add_explanations(page *p) {
+  char *path;
+  THAW_TRY(find_file(p, "explain/sheet.png", &path));
+  if (!path) return THAW_OK;
+  thaw_free(path);
+  thaw_text_add(&p->out, "<h2>Where the network looks</h2>\n<div class=wide>\n");
+  THAW_TRY(add_file(p, "explain/sheet.png", "Grad-CAM"));
+  thaw_text_add(&p->out, "</div>\n");
+  return THAW_OK;
+}
+
 /* Keeps line ends, which report_add_escaped would turn into spaces. */
 static void add_lines(thaw_text *out, const char *title, char *text) {
   if (!text) return;
@@ -265,6 +277,7 @@ static thaw_status add_page(page *p) {
   thaw_text_add(&p->out, "</div>\n");
   THAW_TRY(add_curves(p));
   THAW_TRY(add_evaluation(p));
+  THAW_TRY(add_explanations(p));
   add_lines(&p->out, "Model", p->summary);
   add_lines(&p->out, "Job", p->job);
   if (p->environment) {
