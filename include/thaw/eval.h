@@ -13,9 +13,13 @@ typedef struct thaw_metric {
 } thaw_metric;
 /* "accuracy" (categorical, sparse or binary as the label kind says), "top_<k>_accuracy", "mae", "mse". [local] */
 thaw_status thaw_metric_parse(const char *name, thaw_metric *out) THAW_CHECKED;
-/* Adds the metric's per-sample value (0/1 or error) of one row; the metric is the mean. [local] */
+/* The metric's value of one row (0/1, share or error; over the known labels, 0 without any); the metric is the mean
+ * over the rows that know a label, of which there are thaw_labels_known. [local] */
 double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const float *label, const float *y,
                        int32_t outputs);
+
+/* [local] Rows with at least one known label (all, unless several labels per sample may be unknown). */
+int64_t thaw_labels_known(const thaw_dataset_info *data, const thaw_labels *labels);
 
 /* [local] Checks that labels of this kind and width can train a network with `outputs` outputs under `loss`; the
  * message names `path` and both numbers. */

@@ -28,6 +28,10 @@ typedef struct thaw_import_options {
   double value_max;  /* largest value of 16-bit sources, e.g. 4095 for 12-bit detectors; 0: 65535 */
   const char
       *classes; /* "a,b,c": the classes in index order; names found must be among them, numbers index them; NULL */
+  const char *label_columns; /* "a,b,c": CSV columns of 1, 0, -1 (unknown) or nothing, a label each; NULL */
+  bool blank_unknown;        /* nothing in such a column means unknown, not 0 */
+  const char *attributes;    /* "sex,site": CSV columns for subgroups.csv beside each catalogue; NULL */
+  int32_t group_folder;      /* the n-th part of a path is the group; 0: no */
   const char *path_column, *label_column, *group_column; /* of the CSV header; NULL: "path", "label", "group" */
 } thaw_import_options;
 void thaw_import_defaults(thaw_import_options *options);

@@ -83,8 +83,9 @@ typedef struct thaw_checkpoint_config {
 
 typedef struct thaw_class_weights_config { /* Keras' class_weight */
   bool enabled;
-  bool balanced;       /* samples / (classes * samples of the class); then the lists are empty */
-  thaw_text_list name; /* classes; those that are not named have weight 1 */
+  bool balanced;       /* samples / (classes * samples of the class), or negatives / positives of each of several
+                          labels; then the lists are empty */
+  thaw_text_list name; /* classes, or labels whose positives are weighted; those that are not named have weight 1 */
   thaw_number_list weight;
 } thaw_class_weights_config;
 
@@ -114,6 +115,7 @@ typedef struct thaw_training_config {
   thaw_text_list metrics; /* "accuracy", "top_5_accuracy", "mae" */
   double ema_momentum;    /* Keras' use_ema; 0: off */
   double mixup;           /* alpha; 0: off */
+  int32_t unknown_labels; /* of training data: 0 ignored, 1 taken as 0, 2 taken as 1 */
   thaw_class_weights_config class_weights;
   thaw_phase_config *phases;
   int32_t phase_count;

@@ -50,7 +50,7 @@ typedef struct thaw_field {
   double fallback;  /* default for BOOL, INT, INT64, FLOAT, CHOICE and both ends of RANGE */
   bool required;    /* no default */
   bool open_low;    /* `low` itself is not allowed */
-  bool quiet;       /* a BOOL, INT or FLOAT that is left out of the echo while it has its default */
+  bool quiet;       /* a BOOL, INT, FLOAT or CHOICE that is left out of the echo while it has its default */
   const char *fallback_text;
   const char *const *choices; /* NULL-terminated */
   const char *help;

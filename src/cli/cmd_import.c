@@ -10,7 +10,7 @@ static const char details[] =
     "  a folder         of class folders of PNG and JPEG files (folders may be nested; the first level names the\n"
     "                   class); a folder of images only gives a data set without labels\n"
     "  list.csv         with a header and the columns path, label and group (a patient, a lot; optional); paths are\n"
-    "                   relative to the list\n"
+    "                   relative to the list; with --label-columns one column per label instead of label\n"
     "  x.npy            uint8 or uint16 [n][h][w] or [n][h][w][c], with --labels y.npy\n"
     "  data.npz         arrays named images and labels, or x and y, or as --images and --labels say\n"
     "  IDX              train-images-idx3-ubyte[.gz] with --labels train-labels-idx1-ubyte.gz\n\n"
@@ -20,6 +20,8 @@ static const char details[] =
     "examples:\n"
     "  thaw import photos --size 224x224 --channels 3 --split 0.8,0.1,0.1 --output shards\n"
     "  mpirun -n 8 thaw import xrays.csv --size 224x224 --split 0.7,0.1,0.2 --output shards\n"
+    "  thaw import CheXpert/train.csv --path-column Path --group-folder 3 --subgroups Sex,Frontal/Lateral \\\n"
+    "      --label-columns Atelectasis,Cardiomegaly,Edema --size 320x320 --channels 1 --output shards\n"
     "  thaw import train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --size 64x64 --channels 3 \\\n"
     "      --split 6000,1000,0 --output shards\n";
 
@@ -111,6 +113,14 @@ thaw_status cli_import(cli_context *cli) {
       {"regression", .kind = CLI_FLAG, .target = &o.regression, .help = "labels are numbers, not classes"},
       {"multi-label", .kind = CLI_FLAG, .target = &o.multi_label,
        .help = "labels are any number of class names, separated by '|'"},
+      {"label-columns", .kind = CLI_TEXT, .target = &o.label_columns, .value = "A,B,...",
+       .help = "columns of a CSV list with a label each: 1, 0, -1 for unknown"},
+      {"blank-unknown", .kind = CLI_FLAG, .target = &o.blank_unknown,
+       .help = "an empty cell of such a column is unknown, not 0"},
+      {"subgroups", .kind = CLI_TEXT, .target = &o.attributes, .value = "A,B,...",
+       .help = "columns of a CSV list (sex, site, scanner) that evaluate tells subgroups by"},
+      {"group-folder", .kind = CLI_INT, .target = &o.group_folder, .high = 64,
+       .help = "the group is the N-th part of the image's path"},
       {"path-column", .kind = CLI_TEXT, .target = &o.path_column, .value = "NAME", .help = "of a CSV list",
        .fallback = "path"},
       {"label-column", .kind = CLI_TEXT, .target = &o.label_column, .value = "NAME", .help = "of a CSV list",

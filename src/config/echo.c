@@ -111,7 +111,8 @@ static void echo_value(const thaw_field *field, const void *target, thaw_text *o
 static bool has_value(const thaw_field *field, const void *target) {
   if (field->kind == THAW_FIELD_TEXT) return *(char *const *)target != NULL;
   if (field->quiet && field->kind == THAW_FIELD_BOOL) return *(const bool *)target != (field->fallback != 0);
-  if (field->quiet && field->kind == THAW_FIELD_INT) return *(const int32_t *)target != (int32_t)field->fallback;
+  if (field->quiet && (field->kind == THAW_FIELD_INT || field->kind == THAW_FIELD_CHOICE))
+    return *(const int32_t *)target != (int32_t)field->fallback;
   if (field->quiet && field->kind == THAW_FIELD_FLOAT) return *(const double *)target != field->fallback;
   if (field->kind == THAW_FIELD_NUMBERS) return ((const thaw_number_list *)target)->count > 0;
   if (field->kind == THAW_FIELD_TEXTS) return ((const thaw_text_list *)target)->count > 0 || field->fallback_text;

@@ -8,6 +8,7 @@ static const char *const preprocessing_names[] = {"caffe", "tf", "torch", "raw",
 static const char *const fill_names[] = {"nearest", "constant", "reflect", NULL};
 static const char *const resize_names[] = {"bilinear", "error", NULL};
 static const char *const shuffle_names[] = {"full", "chunked", NULL};
+static const char *const unknown_names[] = {"ignore", "zeros", "ones", NULL};
 static const char *const storage_names[] = {"float32", "float16", NULL};
 
 static const thaw_field top_fields[] = {
@@ -221,6 +222,12 @@ static const thaw_field training_fields[] = {
      .quiet = true,
      .help = "alpha of mixup: features at the cut and labels of pairs of samples are mixed, by a share that is "
              "distributed as Beta(alpha, alpha), 0: off"},
+    {.name = "unknown_labels",
+     .kind = THAW_FIELD_CHOICE,
+     .offset = offsetof(thaw_training_config, unknown_labels),
+     .choices = unknown_names,
+     .quiet = true,
+     .help = "unknown labels (255) of training data: left out of the loss, or taken as 0 or as 1 (U-zeros, U-ones)"},
     {.name = "threads",
      .kind = THAW_FIELD_INT,
      .offset = offsetof(thaw_training_config, threads),

@@ -149,7 +149,8 @@ static thaw_status combine(evaluator *e, thaw_comm *comm, thaw_evaluation *out) 
     THAW_TRY(thaw_wide_reduce(comm, e->sum, (size_t)(1 + d->metrics), &refused));
     double count = (double)(d->data->count > 0 ? d->data->count : 1);
     out->loss = refused ? NAN : thaw_wide_value(&e->sum[0]) / count;
-    for (int32_t m = 0; m < d->metrics; m++) out->metric[m] = thaw_wide_value(&e->sum[1 + m]) / count;
+    double known = (double)thaw_labels_known(d->data, d->labels);
+    for (int32_t m = 0; m < d->metrics; m++) out->metric[m] = thaw_wide_value(&e->sum[1 + m]) / known;
     if (out->confusion) THAW_TRY(thaw_comm_sum_int(comm, out->confusion, (size_t)out->classes * (size_t)out->classes));
   }
   return d->keep_predictions ? gather_predictions(e, comm, out) : THAW_OK;

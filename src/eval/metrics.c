@@ -45,6 +45,8 @@ thaw_status thaw_metric_parse(const char *name, thaw_metric *out) {
   return thaw_fail(THAW_ERR_USAGE, "unknown metric '%s' (known: accuracy, top_<k>_accuracy, mae, mse)", name);
 }
 
+static const float unknown_label = 255;
+
 static int32_t largest(const float *y, int32_t count) {
   int32_t best = 0;
   for (int32_t i = 1; i < count; i++)
@@ -54,9 +56,13 @@ static int32_t largest(const float *y, int32_t count) {
 
 static double accuracy(thaw_label_kind kind, const float *label, const float *y, int32_t outputs) {
   if (kind == THAW_LABEL_CLASS && outputs > 1) return largest(y, outputs) == (int32_t)label[0];
-  int32_t hits = 0;
-  for (int32_t i = 0; i < outputs; i++) hits += (y[i] > 0.5f) == (label[i] > 0.5f);
-  return (double)hits / outputs;
+  int32_t hits = 0, known = 0;
+  for (int32_t i = 0; i < outputs; i++) {
+    if (kind == THAW_LABEL_MULTI && label[i] == unknown_label) continue;
+    hits += (y[i] > 0.5f) == (label[i] > 0.5f);
+    known++;
+  }
+  return known ? (double)hits / known : 0;
 }
 
 /* As Keras' in_top_k: right when fewer than k outputs are larger than that of the true class. */
@@ -72,11 +78,25 @@ double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const fl
   if (metric->kind == METRIC_TOP_K) return in_top(metric->k, label, y, outputs);
   bool one_hot = kind == THAW_LABEL_CLASS && outputs > 1;
   double sum = 0;
+  int32_t known = 0;
   for (int32_t i = 0; i < outputs; i++) {
+    if (kind == THAW_LABEL_MULTI && label[i] == unknown_label) continue;
+    known++;
     double truth = one_hot ? (int32_t)label[0] == i : label[i], error = y[i] - truth;
     sum += metric->kind == METRIC_ABSOLUTE ? fabs(error) : error * error;
   }
-  return sum / outputs;
+  return known ? sum / known : 0;
+}
+
+int64_t thaw_labels_known(const thaw_dataset_info *data, const thaw_labels *labels) {
+  if (data->label_kind != THAW_LABEL_MULTI) return data->count;
+  int64_t known = 0;
+  for (int64_t i = 0; i < data->count; i++) {
+    int32_t column = 0;
+    while (column < labels->width && thaw_label(labels, (uint64_t)i, column) == unknown_label) column++;
+    known += column < labels->width;
+  }
+  return known;
 }
 
 thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info *data, int32_t outputs,

@@ -2,6 +2,7 @@
 #ifndef THAW_IMPORT_PRIVATE_H
 #define THAW_IMPORT_PRIVATE_H
 
+#include "thaw/csv.h"
 #include "thaw/import.h"
 #include "thaw/memory.h"
 #include "thaw/shard.h"
@@ -53,7 +54,23 @@ typedef struct import_source {
   int32_t *class_index; /* [count] CLASS */
   uint8_t *multi;       /* [count][label_width] MULTI */
   float *target;        /* [count][label_width] TARGET */
+  thaw_strings attribute_names;
+  char ***attribute; /* [count][attribute_names.count]; NULL: none */
 } import_source;
+
+/* ------------------------------------------------------------------ csv_columns.c; all [local] */
+typedef struct import_columns {
+  thaw_strings name;
+  int32_t *index; /* [name.count] */
+} import_columns;
+/* "a,b,c" -> names. */
+thaw_status thaw_import__split_names(const char *text, thaw_strings *out) THAW_CHECKED;
+/* The columns of the header that `names` lists; NULL: none. */
+thaw_status thaw_import__find_columns(const thaw_csv *csv, const char *names, import_columns *out) THAW_CHECKED;
+thaw_status thaw_import__take_cells(const thaw_csv *csv, const import_columns *columns, char ***out) THAW_CHECKED;
+/* Labels of a source from cells of 1, 0, -1 (unknown) or nothing. */
+thaw_status thaw_import__answers(const import_columns *columns, char ***cell, const int64_t *line, size_t count,
+                                 bool blank_unknown, import_source *out) THAW_CHECKED;
 
 /* [collective] Dispatch by what `options->source` is; applies first, limit and class names. */
 thaw_status thaw_import__open(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
@@ -132,6 +149,8 @@ thaw_status thaw_import__fit(const thaw_import_options *options, thaw_image *ima
 /* [local] The fitted image as it is stored. */
 thaw_status thaw_import__row(const thaw_image *fitted, const thaw_dataset_info *info,
                              const thaw_import_options *options, void *pixels) THAW_CHECKED;
+/* [local] subgroups.csv beside a part's catalogue. */
+thaw_status thaw_import__write_attributes(const import_source *source, const import_plan *plan, int part) THAW_CHECKED;
 /* [collective] Shards, then catalogues. */
 thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, const import_survey *survey,
                                import_plan *plan, const thaw_import_options *options, thaw_log *log) THAW_CHECKED;

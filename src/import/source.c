@@ -8,6 +8,7 @@
 void thaw_import__close(import_source *source) {
   thaw_import__release(&source->images.block);
   thaw_strings_clear(&source->classes);
+  thaw_strings_clear(&source->attribute_names);
   thaw_arena_destroy(source->arena);
   *source = (import_source){0};
 }
@@ -15,19 +16,6 @@ void thaw_import__close(import_source *source) {
 static bool has_extension(const char *path, const char *extension) {
   const char *dot = strrchr(thaw_path_name(path), '.');
   return dot && strcasecmp(dot, extension) == 0;
-}
-
-/* "a,b,c" -> names. */
-static thaw_status split_names(const char *text, thaw_strings *out) {
-  while (text) {
-    const char *comma = strchr(text, ',');
-    char *name = thaw_format("%.*s", comma ? (int)(comma - text) : (int)strlen(text), text);
-    thaw_status status = name ? thaw_strings_add(out, name) : THAW_ERR_MEMORY;
-    thaw_free(name);
-    THAW_TRY(status);
-    text = comma ? comma + 1 : NULL;
-  }
-  return THAW_OK;
 }
 
 static int64_t find_name(const thaw_strings *names, const char *name) {
@@ -71,7 +59,7 @@ static thaw_status order_classes(const thaw_import_options *options, import_sour
   if (!options->classes || source->label_kind == THAW_LABEL_NONE || source->label_kind == THAW_LABEL_TARGET)
     return THAW_OK;
   int32_t *map = thaw_new(source->classes.count, sizeof *map);
-  thaw_status status = map ? split_names(options->classes, &names) : THAW_ERR_MEMORY;
+  thaw_status status = map ? thaw_import__split_names(options->classes, &names) : THAW_ERR_MEMORY;
   if (status == THAW_OK) status = map_classes(source, &names, map);
   if (status == THAW_OK) status = apply_map(source, map, names.count);
   thaw_free(map);
@@ -81,6 +69,31 @@ static thaw_status order_classes(const thaw_import_options *options, import_sour
   }
   thaw_strings_clear(&source->classes);
   source->classes = names;
+  return THAW_OK;
+}
+
+/* --group-folder N: the N-th part of the id's path is the group. */
+static thaw_status group_by_folder(const thaw_import_options *options, import_source *source) {
+  if (!options->group_folder) return THAW_OK;
+  if (source->group)
+    return thaw_fail(THAW_ERR_USAGE, "%s: has groups already, --group-folder gives others", source->name);
+  source->group = thaw_arena_new(source->arena, (size_t)source->count, sizeof *source->group);
+  if (!source->group) return THAW_ERR_MEMORY;
+  for (int64_t i = 0; i < source->count; i++) {
+    const char *at = source->id[i];
+    for (int32_t part = 1; part < options->group_folder && at; part++) {
+      at = strchr(at, '/');
+      if (at) at++;
+    }
+    const char *end = at ? strchr(at, '/') : NULL;
+    if (!end)
+      return thaw_fail(THAW_ERR_DATA, "%s: '%s' has no folder number %d for --group-folder", source->name,
+                       source->id[i], options->group_folder);
+    char *name = thaw_format("%.*s", (int)(end - at), at);
+    source->group[i] = thaw_arena_text(source->arena, name);
+    thaw_free(name);
+    if (!source->group[i]) return THAW_ERR_MEMORY;
+  }
   return THAW_OK;
 }
 
@@ -117,6 +130,7 @@ thaw_status thaw_import__open(thaw_comm *comm, const thaw_import_options *option
   *out = (import_source){0};
   thaw_status status = open_kind(comm, options, log, out);
   if (status == THAW_OK) status = thaw_agree(comm, order_classes(options, out));
+  if (status == THAW_OK) status = thaw_agree(comm, group_by_folder(options, out));
   if (status != THAW_OK) thaw_import__close(out);
   return status;
 }

@@ -11,6 +11,7 @@ static const size_t csv_limit = (size_t)1 << 33;
 /* ------------------------------------------------------------------ columns */
 typedef struct csv_columns {
   int32_t path, label, group, width; /* -1: absent */
+  import_columns labels, attributes;
 } csv_columns;
 
 static thaw_status need_column(const thaw_csv *r, const char *name, int32_t column) {
@@ -29,7 +30,14 @@ static thaw_status read_header(thaw_csv *r, const thaw_import_options *options, 
   bool more = false;
   THAW_TRY(thaw_csv_row(r, &more));
   if (!more) return thaw_fail(THAW_ERR_DATA, "%s: the file is empty", r->name);
-  *out = (csv_columns){thaw_csv_column(r, path), thaw_csv_column(r, label), thaw_csv_column(r, group), r->fields};
+  *out = (csv_columns){thaw_csv_column(r, path),
+                       thaw_csv_column(r, label),
+                       thaw_csv_column(r, group),
+                       r->fields,
+                       {{0}, NULL},
+                       {{0}, NULL}};
+  THAW_TRY(thaw_import__find_columns(r, options->label_columns, &out->labels));
+  THAW_TRY(thaw_import__find_columns(r, options->attributes, &out->attributes));
   THAW_TRY(need_column(r, path, out->path));
   if (options->label_column || options->regression || options->multi_label) THAW_TRY(need_column(r, label, out->label));
   if (options->group_column) THAW_TRY(need_column(r, group, out->group));
@@ -40,7 +48,8 @@ static thaw_status read_header(thaw_csv *r, const thaw_import_options *options, 
 typedef struct csv_rows {
   char **path, **label, **group;
   int64_t *line;
-  size_t count, capacity[4];
+  char ***labels, ***attributes; /* cells of several columns */
+  size_t count, capacity[6];
 } csv_rows;
 
 static void clear_rows(csv_rows *rows) {
@@ -48,16 +57,21 @@ static void clear_rows(csv_rows *rows) {
   thaw_free(rows->label);
   thaw_free(rows->group);
   thaw_free(rows->line);
+  thaw_free(rows->labels);
+  thaw_free(rows->attributes);
 }
 
 static thaw_status add_row(csv_rows *rows, const thaw_csv *r, const csv_columns *column) {
-  void **array[4] = {(void **)&rows->path, (void **)&rows->label, (void **)&rows->group, (void **)&rows->line};
-  for (int i = 0; i < 4; i++)
+  void **array[6] = {(void **)&rows->path, (void **)&rows->label,  (void **)&rows->group,
+                     (void **)&rows->line, (void **)&rows->labels, (void **)&rows->attributes};
+  for (int i = 0; i < 6; i++)
     if (thaw_grow(array[i], rows->count, &rows->capacity[i], sizeof(void *)) != 0) return THAW_ERR_MEMORY;
   rows->path[rows->count] = r->field[column->path];
   rows->label[rows->count] = column->label >= 0 ? r->field[column->label] : NULL;
   rows->group[rows->count] = column->group >= 0 ? r->field[column->group] : NULL;
   rows->line[rows->count] = r->line;
+  THAW_TRY(thaw_import__take_cells(r, &column->labels, &rows->labels[rows->count]));
+  THAW_TRY(thaw_import__take_cells(r, &column->attributes, &rows->attributes[rows->count]));
   rows->count++;
   return THAW_OK;
 }
@@ -269,6 +283,7 @@ static thaw_status cut_range(const thaw_import_options *options, int64_t count, 
   out->id += first;
   out->path += first;
   if (out->group) out->group += first;
+  if (out->attribute) out->attribute += first;
   if (out->class_index) out->class_index += first;
   if (out->target) out->target += first * out->label_width;
   if (out->multi) out->multi += first * out->label_width;
@@ -277,16 +292,39 @@ static thaw_status cut_range(const thaw_import_options *options, int64_t count, 
   return THAW_OK;
 }
 
-static thaw_status parse_all(thaw_csv *r, csv_rows *rows, const char *folder, const thaw_import_options *options,
-                             import_source *out) {
-  csv_columns column = {-1, -1, -1, 0};
-  THAW_TRY(read_header(r, options, &column));
-  THAW_TRY(read_rows(r, &column, rows));
+/* Cells live in the arena; only the list of rows is copied. */
+static thaw_status take_attributes(csv_rows *rows, csv_columns *column, import_source *out) {
+  if (!column->attributes.name.count) return THAW_OK;
+  out->attribute = thaw_arena_new(out->arena, rows->count, sizeof *out->attribute);
+  if (!out->attribute) return THAW_ERR_MEMORY;
+  memcpy(out->attribute, rows->attributes, rows->count * sizeof *out->attribute);
+  out->attribute_names = column->attributes.name;
+  column->attributes.name = (thaw_strings){0};
+  return THAW_OK;
+}
+
+static thaw_status parse_rows(thaw_csv *r, csv_columns *column, csv_rows *rows, const char *folder,
+                              const thaw_import_options *options, import_source *out) {
+  THAW_TRY(read_header(r, options, column));
+  THAW_TRY(read_rows(r, column, rows));
   if (rows->count == 0) return thaw_fail(THAW_ERR_DATA, "%s: no rows after the header", r->name);
   THAW_TRY(check_unique(r->name, rows));
-  THAW_TRY(take_paths(rows, folder, column.group >= 0, out));
-  THAW_TRY(take_labels(r->name, rows, column.label >= 0, options, out));
+  THAW_TRY(take_paths(rows, folder, column->group >= 0, out));
+  THAW_TRY(take_attributes(rows, column, out));
+  if (column->labels.name.count)
+    THAW_TRY(thaw_import__answers(&column->labels, rows->labels, rows->line, rows->count, options->blank_unknown, out));
+  else
+    THAW_TRY(take_labels(r->name, rows, column->label >= 0, options, out));
   return cut_range(options, (int64_t)rows->count, out);
+}
+
+static thaw_status parse_all(thaw_csv *r, csv_rows *rows, const char *folder, const thaw_import_options *options,
+                             import_source *out) {
+  csv_columns column = {.path = -1};
+  thaw_status status = parse_rows(r, &column, rows, folder, options, out);
+  thaw_strings_clear(&column.labels.name);
+  thaw_strings_clear(&column.attributes.name);
+  return status;
 }
 
 thaw_status thaw_import__parse_csv(const char *name, const char *text, size_t size, const char *folder,

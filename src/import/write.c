@@ -167,6 +167,9 @@ thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, con
   thaw_progress_end(log, NULL);
   THAW_TRY(thaw_agree(comm, status));
   THAW_TRY(gather_digests(comm, plan));
-  for (int s = IMPORT_PARTS - 1; rank == 0 && status == THAW_OK && s >= 0; s--) status = write_catalog(source, plan, s);
+  for (int s = IMPORT_PARTS - 1; rank == 0 && status == THAW_OK && s >= 0; s--) {
+    status = thaw_import__write_attributes(source, plan, s);
+    if (status == THAW_OK) status = write_catalog(source, plan, s);
+  }
   return thaw_agree(comm, status);
 }

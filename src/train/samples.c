@@ -1,4 +1,4 @@
-/* What happens to samples between the cut and the loss: class weights and mixup. */
+/* What happens to samples between the cut and the loss: class weights, unknown labels and mixup. */
 #include "thaw/memory.h"
 #include "thaw/rng.h"
 #include "thaw/text.h"
@@ -18,6 +18,33 @@ static thaw_status find_class(const thaw_session *s, const char *name, size_t *o
                    near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
+enum { UNKNOWN_IGNORED, UNKNOWN_ZERO, UNKNOWN_ONE };
+static const float unknown_label = 255;
+
+/* A label as the loss of the training data sees it. */
+static float known_label(const thaw_session *s, float label) {
+  int32_t policy = s->job->training.unknown_labels;
+  if (label != unknown_label || policy == UNKNOWN_IGNORED) return label;
+  return policy == UNKNOWN_ONE ? 1 : 0;
+}
+
+/* Negatives / positives of each label, over all training data. */
+static thaw_status balance_labels(const thaw_session *s, double *weight) {
+  const thaw_dataset_info *info = s->train.info;
+  for (int32_t c = 0; c < info->label_width; c++) {
+    int64_t count[2] = {0, 0};
+    for (int64_t i = 0; i < info->count; i++) {
+      float label = known_label(s, thaw_label(s->train.labels, (uint64_t)i, c));
+      if (label != unknown_label) count[label > 0.5f]++;
+    }
+    if (!count[1])
+      return thaw_fail(THAW_ERR_DATA, "%s: training.class_weights: label '%s' has no positive in the training data",
+                       s->job->path, (size_t)c < info->classes.count ? info->classes.item[c] : "?");
+    weight[c] = (double)count[0] / (double)count[1];
+  }
+  return THAW_OK;
+}
+
 static void balance(const thaw_session *s, double *weight) {
   size_t classes = s->train.info->classes.count;
   for (int64_t i = 0; i < s->train.info->count; i++) weight[(size_t)thaw_label(s->train.labels, (uint64_t)i, 0)]++;
@@ -27,17 +54,23 @@ static void balance(const thaw_session *s, double *weight) {
 
 thaw_status train_class_weights(const thaw_session *s, double **out) {
   const thaw_class_weights_config *config = &s->job->training.class_weights;
-  size_t classes = s->train.info->classes.count;
+  bool labels = s->train.info->label_kind == THAW_LABEL_MULTI;
+  size_t classes = labels ? (size_t)s->train.info->label_width : s->train.info->classes.count;
   *out = NULL;
   if (!config->enabled) return THAW_OK;
-  if (s->train.info->label_kind != THAW_LABEL_CLASS)
+  if (s->train.info->label_kind != THAW_LABEL_CLASS && !labels)
     return thaw_fail(THAW_ERR_USAGE, "%s: training.class_weights: the training data have no class per sample",
                      s->job->path);
+  if (labels && s->loss->fused != THAW_SIGMOID)
+    return thaw_fail(THAW_ERR_USAGE,
+                     "%s: training.class_weights: weights of several labels go with binary_crossentropy and "
+                     "binary_focal_crossentropy, not with %s",
+                     s->job->path, s->loss->schema->name);
   double *weight = thaw_new(classes, sizeof *weight);
   if (!weight) return THAW_ERR_MEMORY;
   for (size_t c = 0; c < classes && !config->balanced; c++) weight[c] = 1;
-  if (config->balanced) balance(s, weight);
-  thaw_status status = THAW_OK;
+  thaw_status status = config->balanced && labels ? balance_labels(s, weight) : THAW_OK;
+  if (config->balanced && !labels) balance(s, weight);
   for (int32_t i = 0; i < config->name.count && status == THAW_OK; i++) {
     size_t c;
     status = find_class(s, config->name.item[i], &c);
@@ -52,9 +85,9 @@ thaw_status train_class_weights(const thaw_session *s, double **out) {
 
 /* Keras multiplies each sample's loss and divides by the number of samples, not by the sum of the weights. With mixup
  * the class is the one with the larger share, as Keras' argmax of the label has it. */
-void train_weight_rows(const train_step *step, const uint64_t *sample, int32_t rows, double *value, float *dy) {
+static void weight_rows(const train_step *step, const uint64_t *sample, int32_t rows, double *value, float *dy) {
   size_t outputs = (size_t)step->session->outputs;
-  for (int32_t i = 0; i < rows && step->class_weight; i++) {
+  for (int32_t i = 0; i < rows; i++) {
     double weight = step->class_weight[(size_t)thaw_label(step->session->train.labels, sample[i], 0)];
     value[i] *= weight;
     for (size_t j = 0; j < outputs; j++) {
@@ -62,6 +95,44 @@ void train_weight_rows(const train_step *step, const uint64_t *sample, int32_t r
       *d = (float)(*d * weight);
     }
   }
+}
+
+/* Of several labels, each positive term is multiplied by its label's weight (PyTorch's pos_weight); a soft label t
+ * takes 1 + (weight - 1) t. The terms of a row are independent, so each is evaluated as a row of its own. */
+static void evaluate_terms(const train_step *step, const thaw_share *part, const float *label, const float *y,
+                           const float *logits, bool from_logits) {
+  const thaw_session *s = step->session;
+  size_t outputs = (size_t)s->outputs;
+  s->loss->evaluate(s->job->training.loss.config, label, y, logits, from_logits, part->samples * s->outputs, 1,
+                    1.0 / ((double)part->batch * s->outputs), step->term, step->dy);
+  for (int32_t i = 0; i < part->samples; i++) {
+    double sum = 0;
+    for (size_t j = 0; j < outputs; j++) {
+      size_t at = (size_t)i * outputs + j;
+      double weight = label[at] == unknown_label ? 0 : 1 + (step->class_weight[j] - 1) * label[at];
+      sum += step->term[at] * weight;
+      step->dy[at] = (float)(step->dy[at] * weight);
+    }
+    step->value[i] = sum / s->outputs;
+  }
+}
+
+void train_evaluate_loss(const train_step *step, const thaw_share *part, const float *label, const float *y,
+                         const float *logits, bool from_logits) {
+  const thaw_session *s = step->session;
+  if (step->class_weight && step->term) {
+    evaluate_terms(step, part, label, y, logits, from_logits);
+    return;
+  }
+  s->loss->evaluate(s->job->training.loss.config, label, y, logits, from_logits, part->samples, s->outputs,
+                    1.0 / (double)part->batch, step->value, step->dy);
+  if (step->class_weight) weight_rows(step, part->sample, part->samples, step->value, step->dy);
+}
+
+void train_settle_unknown(const train_step *step, int32_t samples, float *label) {
+  const thaw_session *s = step->session;
+  if (s->train.info->label_kind != THAW_LABEL_MULTI || s->job->training.unknown_labels == UNKNOWN_IGNORED) return;
+  for (size_t i = 0; i < (size_t)samples * (size_t)s->outputs; i++) label[i] = known_label(s, label[i]);
 }
 
 /* ------------------------------------------------------------------ mixup
@@ -121,10 +192,9 @@ static void mix_rows(float *own, const float *partner, float share, size_t n) {
 
 /* A label that is unknown in either is unknown in the mixture. */
 static void mix_labels(float *own, const float *partner, float share, size_t n, bool unknown_possible) {
-  const float unknown = 255;
   for (size_t i = 0; i < n; i++) {
-    bool known = !unknown_possible || (own[i] != unknown && partner[i] != unknown);
-    own[i] = known ? share * own[i] + (1 - share) * partner[i] : unknown;
+    bool known = !unknown_possible || (own[i] != unknown_label && partner[i] != unknown_label);
+    own[i] = known ? share * own[i] + (1 - share) * partner[i] : unknown_label;
   }
 }
 

@@ -62,6 +62,10 @@ static thaw_status make_extras(train_step *step) {
   const thaw_session *s = step->session;
   const thaw_training_config *training = &s->job->training;
   THAW_TRY(train_class_weights(s, &step->class_weight));
+  if (step->class_weight && s->train.info->label_kind == THAW_LABEL_MULTI) {
+    step->term = thaw_new((size_t)s->max_samples * (size_t)s->outputs, sizeof *step->term);
+    if (!step->term) return THAW_ERR_MEMORY;
+  }
   double layer_decay = step->schedule ? training->phases[s->phase].layer_decay : 1;
   if (layer_decay != 1) THAW_TRY(train_layer_factors(step, layer_decay));
   if (training->mixup == 0) return THAW_OK;
@@ -112,6 +116,7 @@ void train_step_clear(train_step *step) {
   thaw_free(step->piece_start);
   thaw_free(step->factor);
   thaw_free(step->class_weight);
+  thaw_free(step->term);
   thaw_free(step->mix_features);
   thaw_free(step->mix_labels);
   *step = (train_step){0};
@@ -176,6 +181,7 @@ static thaw_status fetch(train_step *step, int64_t index) {
   if (share->samples == 0) return THAW_OK;
   THAW_TRY(thaw_features_read(s->train.features, share->sample, share->samples, step->view, step->features));
   thaw_labels_gather(s->loss, s->train.info, s->train.labels, share->sample, share->samples, s->outputs, step->label);
+  train_settle_unknown(step, share->samples, step->label);
   train_mix(step, share);
   return THAW_OK;
 }
@@ -206,9 +212,7 @@ static thaw_status run_piece(train_step *step, const thaw_share *part, const flo
   const float *logits = thaw_live_logits(s->live);
   bool from_logits = logits && s->loss->fused == thaw_live_activation(s->live);
   if (part->samples > 0) {
-    s->loss->evaluate(s->job->training.loss.config, label, y, logits, from_logits, part->samples, s->outputs,
-                      1.0 / (double)part->batch, step->value, step->dy);
-    train_weight_rows(step, part->sample, part->samples, step->value, step->dy);
+    train_evaluate_loss(step, part, label, y, logits, from_logits);
     count_rows(step, part, y);
   }
   return thaw_live_backward(s->live, part, &hooks, step->dy, from_logits);

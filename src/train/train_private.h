@@ -178,7 +178,8 @@ typedef struct train_step {
   double *value;
   int32_t *piece_start;             /* [slices of a piece + 1] */
   double *factor;                   /* of the learning rate, per live tensor; NULL: 1 */
-  double *class_weight;             /* NULL: all 1 */
+  double *class_weight;             /* by class, or of a label's positives; NULL: all 1 */
+  double *term;                     /* [rows][outputs] where labels have weights; else NULL */
   float *mix_features, *mix_labels; /* one slice; NULL: no mixup */
   thaw_wide attempt[1 + 8];
   int64_t bad_slice; /* lowest slice of this rank with a loss that is not finite, or -1 */
@@ -214,8 +215,12 @@ int32_t train_share_samples(const thaw_training_config *training, int ranks);
 thaw_status train_samples_check(thaw_session *session);
 /* [local] One weight per class of the training data, to be freed; NULL: the job has none. */
 thaw_status train_class_weights(const thaw_session *session, double **out);
-/* [local] Multiplies losses and gradients of rows by the weights of their classes. */
-void train_weight_rows(const train_step *step, const uint64_t *sample, int32_t rows, double *value, float *dy);
+/* [local] Losses and gradients of a share's rows into step->value and step->dy, with the weights of their classes or
+ * labels. */
+void train_evaluate_loss(const train_step *step, const thaw_share *part, const float *label, const float *y,
+                         const float *logits, bool from_logits);
+/* [local] Unknown labels as the job wants them. */
+void train_settle_unknown(const train_step *step, int32_t samples, float *label);
 /* [local] Mixes features and labels in place. */
 void train_mix(train_step *step, const thaw_step_share *share);
 /* [local] A sample's own share in the mixture, 0.5 .. 1: Beta(alpha, alpha), folded. */

@@ -225,7 +225,10 @@ static thaw_status measure(trainer *t, double *row) {
   memcpy(sum, t->state.sum, sizeof sum);
   THAW_TRY(thaw_wide_reduce(t->comm, sum, (size_t)(1 + metrics), &failed));
   int64_t at = train_history_column(&t->state, "loss");
-  for (int32_t i = 0; i <= metrics; i++) row[at++] = thaw_wide_value(&sum[i]) / (double)t->state.seen;
+  /* Rows without a known label have a loss of 0 and no part in the metrics. */
+  const thaw_session_data *train = &t->session->train;
+  double known = (double)t->state.seen - (double)(train->info->count - thaw_labels_known(train->info, train->labels));
+  for (int32_t i = 0; i <= metrics; i++) row[at++] = thaw_wide_value(&sum[i]) / (i ? known : (double)t->state.seen);
   if (!t->session->validation.catalog) return THAW_OK;
   thaw_evaluation evaluation;
   thaw_status status =

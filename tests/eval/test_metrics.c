@@ -61,6 +61,15 @@ static void metrics_of_one_row(void **state) {
   const float target[2] = {1, 3}, predicted[2] = {2, 0};
   assert_true(row("mae", THAW_LABEL_TARGET, target, predicted, 2) == 2);
   assert_true(row("mse", THAW_LABEL_TARGET, target, predicted, 2) == 5);
+  const float unknown[4] = {1, 255, 255, 0}, nothing[4] = {255, 255, 255, 255};
+  assert_true(row("binary_accuracy", THAW_LABEL_MULTI, unknown, y, 4) == 0.5);
+  assert_true(row("binary_accuracy", THAW_LABEL_MULTI, nothing, y, 4) == 0);
+  const uint8_t stored[12] = {1, 255, 255, 0, 255, 255, 255, 255, 0, 0, 0, 0};
+  const thaw_labels labels = {stored, 4, 1};
+  thaw_dataset_info info = {.count = 3, .label_kind = THAW_LABEL_MULTI, .label_width = 4};
+  assert_int_equal(thaw_labels_known(&info, &labels), 2);
+  info.label_kind = THAW_LABEL_CLASS;
+  assert_int_equal(thaw_labels_known(&info, &labels), 3);
   thaw_metric metric;
   assert_thaw_fails(thaw_metric_parse("acuracy", &metric), THAW_ERR_USAGE, "unknown metric 'acuracy'");
   assert_thaw_fails(thaw_metric_parse("top_x_accuracy", &metric), THAW_ERR_USAGE, "top_x_accuracy");

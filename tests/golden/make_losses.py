@@ -85,9 +85,36 @@ def regression(golden, rng):
         evaluate(golden, name, keras.losses.Huber(delta, reduction=None), label, prediction, delta=delta)
 
 
+def focal(golden, rng):
+    """Written last, so that the cases before keep their numbers. Logits are moderate: Keras clips what thaw keeps."""
+    for outputs in (1, OUTPUTS):
+        logits = (rng.normal(size=(ROWS, outputs)) * 3).astype(np.float32)
+        label = rng.integers(0, 2, (ROWS, outputs)).astype(np.float32)
+        probability = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+        probability[6:8, 0], label[6:8, 0] = [0, 1], [1, 0]
+        for balancing, alpha, gamma, smoothing in ((False, 0.25, 2.0, 0.0), (True, 0.3, 1.5, 0.1), (True, 0.25, 1.0, 0.0)):
+            for from_logits in (False, True):
+                loss = keras.losses.BinaryFocalCrossentropy(balancing, alpha, gamma, from_logits, smoothing, reduction=None)
+                name = f"binary_focal_crossentropy_{outputs}_{gamma}{'_logits' if from_logits else ''}"
+                evaluate(golden, name, loss, label, logits if from_logits else probability, from_logits=from_logits,
+                         label_smoothing=smoothing, alpha=alpha, gamma=gamma, apply_class_balancing=balancing)
+    logits = (rng.normal(size=(ROWS, OUTPUTS)) * 1.5).astype(np.float32)
+    one_hot = np.eye(OUTPUTS, dtype=np.float32)[rng.integers(0, OUTPUTS, ROWS)]
+    probability = softmax(logits.astype(np.float64)).astype(np.float32)
+    probability[5] = [0, 0, 1, 0, 0]
+    probability[6] = [0.2, 0.3, 0.1, 0.1, 0.1]
+    for alpha, gamma, smoothing in ((0.25, 2.0, 0.0), (0.4, 1.5, 0.1)):
+        for from_logits in (False, True):
+            loss = keras.losses.CategoricalFocalCrossentropy(alpha, gamma, from_logits, smoothing, reduction=None)
+            name = f"categorical_focal_crossentropy_{gamma}{'_logits' if from_logits else ''}"
+            evaluate(golden, name, loss, one_hot, logits if from_logits else probability, from_logits=from_logits,
+                     label_smoothing=smoothing, alpha=alpha, gamma=gamma)
+
+
 golden = Golden("losses.h5")
 rng = random(11)
 classes(golden, rng)
 binary(golden, rng)
 regression(golden, rng)
+focal(golden, rng)
 golden.close()

@@ -110,6 +110,37 @@ static void csv_many_labels_and_targets(void **state) {
   thaw_import__close(&source);
 }
 
+/* CheXpert's list: a column per label, 1, 0, -1 (uncertain) or nothing; the patient is a folder of the path. */
+static void csv_a_column_per_label(void **state) {
+  (void)state;
+  const char *text = "Path,Sex,Edema,Mass\nset/train/patient1/a.jpg,Male,1.0,-1.0\nset/train/patient1/b.jpg,,0.0,\n"
+                     "set/train/patient2/a.jpg,\"Fe,male\",,1\n";
+  import_source source;
+  thaw_import_options options;
+  thaw_import_defaults(&options);
+  options.path_column = "Path";
+  options.label_columns = "Edema,Mass";
+  options.attributes = "Sex";
+  assert_thaw_ok(parse(text, &options, &source));
+  assert_int_equal(source.label_kind, THAW_LABEL_MULTI);
+  assert_string_equal(source.classes.item[1], "Mass");
+  assert_memory_equal(source.multi, ((uint8_t[]){1, 255, 0, 0, 0, 1}), 6);
+  assert_string_equal(source.attribute_names.item[0], "Sex");
+  assert_string_equal(source.attribute[2][0], "Fe,male");
+  thaw_import__close(&source);
+  options.blank_unknown = true;
+  assert_thaw_ok(parse(text, &options, &source));
+  assert_memory_equal(source.multi, ((uint8_t[]){1, 255, 0, 255, 255, 1}), 6);
+  thaw_import__close(&source);
+  options.label_columns = "Edema,Mas";
+  assert_thaw_fails(parse(text, &options, &source), THAW_ERR_DATA,
+                    "no column 'Mas' in the header (did you mean 'Mass'?)");
+  thaw_import__close(&source);
+  options.label_columns = "Edema,Sex";
+  assert_thaw_fails(parse(text, &options, &source), THAW_ERR_DATA, "list.csv:2: 'Male' in column 'Sex' is none of 1");
+  thaw_import__close(&source);
+}
+
 static void expect_csv(const char *text, bool regression, const char *part) {
   import_source source;
   thaw_import_options options;
@@ -422,6 +453,7 @@ int main(void) {
       cmocka_unit_test(csv_numbers_are_sorted_by_value),
       cmocka_unit_test(csv_ranges_keep_the_classes),
       cmocka_unit_test(csv_many_labels_and_targets),
+      cmocka_unit_test(csv_a_column_per_label),
       cmocka_unit_test(csv_errors_name_the_line),
       cmocka_unit_test(idx_is_parsed),
       cmocka_unit_test(idx_errors),

@@ -15,6 +15,9 @@ static float uniform(uint32_t *state) {
 static void *defaults(const thaw_loss_ops *ops, double first_field) {
   double *config = thaw_new(1, ops->schema->size);
   assert_non_null(config);
+  for (int32_t i = 0; i < ops->schema->count; i++)
+    if (ops->schema->fields[i].kind == THAW_FIELD_FLOAT)
+      memcpy((char *)config + ops->schema->fields[i].offset, &ops->schema->fields[i].fallback, sizeof(double));
   if (ops->schema->count) config[0] = first_field;
   return config;
 }

@@ -39,6 +39,18 @@ static void compare(const char *name, const char *what, double got, float expect
     fail_msg("%s: %s[%d] is %.9g, Keras has %.9g", name, what, at, got, (double)expected);
 }
 
+/* Whatever options the loss has, from the case's attributes. */
+static void set_options(thaw_h5 *file, const char *group, const thaw_schema *schema, void *config) {
+  for (int32_t i = 0; i < schema->count; i++) {
+    const thaw_field *field = &schema->fields[i];
+    double value = attribute(file, group, field->name);
+    if (field->kind == THAW_FIELD_BOOL)
+      *((bool *)config + field->offset) = value != 0;
+    else
+      memcpy((char *)config + field->offset, &value, sizeof value);
+  }
+}
+
 static void check_case(thaw_h5 *file, const char *name) {
   char *group = thaw_format("/%s", name);
   const thaw_loss_ops *ops = find_ops(name);
@@ -48,7 +60,8 @@ static void check_case(thaw_h5 *file, const char *name) {
   float *x = read_floats(file, name, from_logits ? "logits" : "prediction", &info);
   float *value = read_floats(file, name, "value", &other), *gradient = read_floats(file, name, "gradient", &other);
   int32_t rows = (int32_t)info.dim[0], outputs = (int32_t)info.dim[1];
-  double config[4] = {attribute(file, group, ops->fused == THAW_LINEAR ? "delta" : "label_smoothing")};
+  double config[8] = {0}; /* every loss's options fit */
+  set_options(file, group, ops->schema, config);
   double *got = thaw_new((size_t)rows, sizeof *got);
   float *dy = thaw_new((size_t)info.count, sizeof *dy);
   ops->evaluate(config, label, x, x, from_logits, rows, outputs, 1, got, dy);

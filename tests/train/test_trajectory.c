@@ -9,6 +9,8 @@
 enum { SAMPLES = 40, FEATURES = 16, STEPS = 20, BATCH = 12, PER_EPOCH = 4, SLICE = 4 };
 #define GOLDEN THAW_TEST_DATA "/../golden/training.h5"
 #define TUNING THAW_TEST_DATA "/../golden/tuning.h5"
+#define MULTI  THAW_TEST_DATA "/../golden/multi_label.h5"
+#define LABELS "  - {layer: dense, name: output, units: 3, activation: sigmoid}\n"
 #define HEAD   "  - {layer: dense, name: hidden, units: 8, activation: relu}\n"
 #define OUTPUT "  - {layer: dense, name: output, units: 4, activation: softmax}\n"
 
@@ -65,6 +67,21 @@ static const trajectory cases[] = {
     {"everything", HEAD OUTPUT, "categorical_crossentropy",
      "{name: adamw, learning_rate: 0.02, weight_decay: 0.05, clipvalue: 0.02}", "index", THAW_LABEL_CLASS, 1,
      "ema_momentum: 0.8\n  schedule: {name: cosine_decay, alpha: 0.1, warmup_epochs: 1}", TUNING},
+    {"unknown_ignored", HEAD LABELS, "binary_crossentropy", "{name: adam, learning_rate: 0.01}", "multi_unknown",
+     THAW_LABEL_MULTI, 3, NULL, MULTI},
+    {"unknown_zeros", HEAD LABELS, "binary_crossentropy", "{name: adam, learning_rate: 0.01}", "multi_unknown",
+     THAW_LABEL_MULTI, 3, "unknown_labels: zeros", MULTI},
+    {"unknown_ones", HEAD LABELS, "binary_crossentropy", "{name: adam, learning_rate: 0.01}", "multi_unknown",
+     THAW_LABEL_MULTI, 3, "unknown_labels: ones", MULTI},
+    {"label_weights", HEAD LABELS, "binary_crossentropy", "{name: adam, learning_rate: 0.01}", "multi_unknown",
+     THAW_LABEL_MULTI, 3, "class_weights: {a: 3, b: 0.5}", MULTI},
+    {"label_weights_balanced", HEAD LABELS, "binary_crossentropy", "{name: adam, learning_rate: 0.01}", "multi_unknown",
+     THAW_LABEL_MULTI, 3, "class_weights: balanced", MULTI},
+    {"focal_binary", HEAD LABELS,
+     "{name: binary_focal_crossentropy, apply_class_balancing: true, alpha: 0.3, gamma: 1.5}",
+     "{name: adam, learning_rate: 0.01}", "multi", THAW_LABEL_MULTI, 3, NULL, MULTI},
+    {"focal_categorical", HEAD OUTPUT, "categorical_focal_crossentropy", "{name: adam, learning_rate: 0.01}", "index",
+     THAW_LABEL_CLASS, 1, NULL, MULTI},
 };
 
 /* A session without backbone, catalogue and cache: the features are the golden file's. */
@@ -109,8 +126,8 @@ static thaw_status make_network(fixture *f) {
 }
 
 static thaw_status golden_floats(fixture *f, const char *object, int64_t count, float *out) {
-  bool data = strncmp(object, "/data/", 6) == 0;
-  return thaw_h5_read(data || !f->tuning ? f->golden : f->tuning, object, THAW_H5_F32, count, out);
+  bool own = f->tuning && thaw_h5_exists(f->tuning, object);
+  return thaw_h5_read(own ? f->tuning : f->golden, object, THAW_H5_F32, count, out);
 }
 
 /* Copies the golden parameters in, or compares with them; returns the largest difference in *worst. */
@@ -181,6 +198,7 @@ static thaw_status take_step(fixture *f, int64_t index, double *loss_out) {
     memcpy(f->step.features + (size_t)i * FEATURES, f->x + share->sample[i] * FEATURES, FEATURES * sizeof(float));
   thaw_labels_gather(f->session.loss, &f->info, &f->label, share->sample, share->samples, f->session.outputs,
                      f->step.label);
+  train_settle_unknown(&f->step, share->samples, f->step.label);
   memset(f->state.sum, 0, sizeof f->state.sum);
   THAW_TRY(train_step_apply(&f->step, &f->state, &f->job->training.phases[0].optimizer, index, THAW_OK, flags));
   THAW_TRY(thaw_wide_reduce(test_comm, f->state.sum, 1, &failed));
