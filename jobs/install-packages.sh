@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# jobs/install-packages.sh [build|test|data|cluster ...]: installs the Debian packages that building, testing the example data or
+# jobs/install-packages.sh [build|test|data|cluster|fuzz ...]: installs the Debian packages that building, testing, fuzzing, the example data or
 # the tests with a Slurm of their own (cluster) need and that are missing. Not root: prints the one command instead and fails. Not Debian: does nothing.
 set -euo pipefail
 build=(cmake ninja-build pkg-config gcc libc6-dev openmpi-bin libopenmpi-dev libhdf5-dev libpng-dev
   libjpeg62-turbo-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libcairo2-dev libzip-dev zlib1g-dev)
 test=(libcmocka-dev libopenblas-dev clang-format hdf5-tools)
+fuzz=(clang libclang-rt-14-dev)
 data=(dataset-fashion-mnist python3 python3-venv)
 
 wanted=()
@@ -13,6 +14,7 @@ for group in "${@:-build}"; do
   build) wanted+=("${build[@]}") ;;
   test) wanted+=("${test[@]}") ;;
   cluster) wanted+=(slurm-wlm munge iproute2) ;;
+  fuzz) wanted+=("${fuzz[@]}") ;;
   data) wanted+=("${data[@]}") ;;
   *) sed -n '2,3s/^# //p' "$0" && exit 2 ;;
   esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # tests/run.sh [--all] [-R PATTERN]: installs what is missing (Debian, as root), builds, runs the whole suite.
 #   --all          also the long tests, and the unit tests again under the address and undefined-behaviour sanitizers;
-#                  a table of the faults that were tried, and their outcomes, follows
+#                  a table of the faults that were tried, and their outcomes, follows; each reader is fuzzed for a short time
 #   -R PATTERN     only the tests whose name matches the pattern
 # The last line counts: "tests: N passed, N failed, N skipped". Build folders: build-test, build-sanitize.
 set -euo pipefail
@@ -40,7 +40,7 @@ suite() {
 
 jobs/install-packages.sh build test data
 # For a Slurm of its own, which only root can start; without these packages its test says so and is skipped.
-if [ $all = yes ] && [ "$(id -u)" = 0 ]; then jobs/install-packages.sh cluster || true; fi
+if [ $all = yes ] && [ "$(id -u)" = 0 ]; then jobs/install-packages.sh cluster fuzz || true; fi
 build build-test -DCMAKE_BUILD_TYPE=Release
 if [ $all = yes ]; then
   export THAW_FAULT_TABLE=$PWD/build-test/faults.txt
@@ -51,6 +51,9 @@ if [ $all = yes ]; then
   # VGG16 would take an hour.
   LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp suite build-sanitize -L unit -LE long -E 'fine_tuning|thawing'
   ASAN_OPTIONS=detect_leaks=0 suite build-sanitize -L mpi -LE long -E 'fine_tuning|thawing'
+  code=0
+  tests/fuzz/run.sh --seconds 15 || code=$?
+  case $code in 0) passed=$((passed + 1)) ;; 77) skipped=$((skipped + 1)) ;; *) failed=$((failed + 1)) ;; esac
   if [ -s "$THAW_FAULT_TABLE" ]; then
     printf '\nfaults tried\n%-34s | %-34s | %s\n' fault stage outcome
     sort -t'|' -k2,2 -s "$THAW_FAULT_TABLE" && echo

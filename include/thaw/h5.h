@@ -5,8 +5,8 @@
  * two jobs may read one file and NFS works. All functions are [local] and may be called from several threads, but one
  * thaw_h5 is used by one thread at a time.
  * New files use the format of HDF5 1.8, whose metadata is checksummed, without time stamps: same content, same bytes.
- * A limit: HDF5 1.10 may crash on damage to the heap of variable-length strings, so nothing is kept there that fits
- * elsewhere.
+ * A limit: HDF5 1.10 may crash, or loop, on damaged files, above all in the heap of variable-length strings, so nothing
+ * is kept there that fits elsewhere; a file of unknown origin is first read by a process of its own (cli/quarantine.h).
  */
 #ifndef THAW_H5_H
 #define THAW_H5_H
@@ -66,6 +66,11 @@ bool thaw_h5_exists(thaw_h5 *file, const char *object);
 bool thaw_h5_is_group(thaw_h5 *file, const char *object);
 thaw_status thaw_h5_list(thaw_h5 *file, const char *group, thaw_strings *names_out) THAW_CHECKED; /* sorted by name */
 thaw_status thaw_h5_describe(thaw_h5 *file, const char *dataset, thaw_h5_info *out) THAW_CHECKED;
+
+/* Reads every object, attribute and value once, about `bytes` of values at most, and keeps nothing: what a process of
+ * its own does with a file that may be hostile, for the library crashes on some. The status is that of the last object
+ * that was read; a tree without end is THAW_ERR_DATA. */
+thaw_status thaw_h5_walk(thaw_h5 *file, int64_t bytes) THAW_CHECKED;
 
 /* --- reading datasets: converted to `type`, row-major; rows are along the first dimension --- */
 /* Fails unless the dataset has exactly `count` elements. */

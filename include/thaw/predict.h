@@ -10,7 +10,8 @@ typedef struct thaw_model thaw_model;
 
 /* Loads a model: a .keras or .h5 file that `thaw export` or Keras wrote, or a run folder that holds such an export
  * (model.keras or model.h5). Of a model that thaw exported, the images' preprocessing and the class names are known;
- * any other model gets the numbers as they are. */
+ * any other model gets the numbers as they are. The file is read in this process: HDF5 1.10 may crash on one that is
+ * damaged or hostile; `thaw inspect FILE` finds that out first. */
 thaw_status thaw_model_load(const char *path, thaw_model **out) THAW_CHECKED;
 void thaw_model_free(thaw_model *model); /* accepts NULL; no call may be under way */
 

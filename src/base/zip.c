@@ -84,6 +84,11 @@ static thaw_status read_all(const thaw_zip *zip, zip_uint64_t index, const char 
   return thaw_fail(THAW_ERR_DATA, "%s: %s is damaged (%zu of %zu bytes)", zip->path, member, got, size);
 }
 
+/* Deflate makes at most 1,032 bytes of one: a small archive cannot claim a large member. */
+static bool is_claimed(const thaw_zip *zip, uint64_t size) {
+  return size / 1032 > (uint64_t)thaw_file_size(zip->path);
+}
+
 thaw_status thaw_zip_read(thaw_zip *zip, const char *member, uint64_t limit, char **data_out, size_t *size_out) {
   zip_stat_t info;
   const zip_int64_t index = zip_name_locate(zip->archive, member, 0);
@@ -91,8 +96,9 @@ thaw_status thaw_zip_read(thaw_zip *zip, const char *member, uint64_t limit, cha
   if (index < 0 || zip_stat_index(zip->archive, (zip_uint64_t)index, 0, &info) != 0 || !(info.valid & ZIP_STAT_SIZE))
     return thaw_fail(THAW_ERR_DATA, "%s: %s: %s", zip->path, member,
                      index < 0 ? "is not in the archive" : zip_strerror(zip->archive));
-  if (info.size == 0 || info.size > limit)
-    return thaw_fail(THAW_ERR_DATA, "%s: %s has %llu bytes", zip->path, member, (unsigned long long)info.size);
+  if (info.size == 0 || info.size > limit || is_claimed(zip, info.size))
+    return thaw_fail(THAW_ERR_DATA, "%s: %s is said to have %llu bytes", zip->path, member,
+                     (unsigned long long)info.size);
   char *data = thaw_new((size_t)info.size + 1, 1);
   if (!data) return THAW_ERR_MEMORY;
   thaw_status status = read_all(zip, (zip_uint64_t)index, member, data, (size_t)info.size);

@@ -1,6 +1,7 @@
 /* thaw inspect: what a file holds, by its kind. */
 #include "cli/cli.h"
 #include "cli/inspect.h"
+#include "cli/quarantine.h"
 #include "thaw/file.h"
 #include "thaw/train.h"
 #include "thaw/weights.h"
@@ -60,6 +61,7 @@ thaw_status cli_inspect(cli_context *cli) {
   const char *path = cli->argument[named ? 1 : 0];
   if (named) return cli_inspect_cache(cli, path);
   if (!thaw_file_exists(path)) return thaw_fail(THAW_ERR_DATA, "%s: no such file", path);
+  THAW_TRY(cli_quarantine(cli, path));
   if (inspect.augment) return cli_inspect_augment(cli, path, inspect.sheet);
   if (thaw_run_recognize(path) || thaw_checkpoint_recognize(path)) return cli_inspect_run(cli, path);
   if (cli_is_cache(path)) return cli_inspect_cache(cli, path);

@@ -1,4 +1,5 @@
 /* thaw lr-find JOB */
+#include "cli/quarantine.h"
 #include "cli/run.h"
 #include "thaw/memory.h"
 #include "thaw/report.h"
@@ -86,7 +87,8 @@ thaw_status cli_lr_find(cli_context *cli) {
   THAW_TRY(cli_read_job(cli, cli->argument[0], &job));
   options.phase = phase - 1;
   thaw_lr_find_result result = {0};
-  thaw_status status = thaw_lr_find(cli->comm, job, &options, cli->log, &result);
+  thaw_status status = cli_quarantine_job(cli, job);
+  if (status == THAW_OK) status = thaw_lr_find(cli->comm, job, &options, cli->log, &result);
   if (status == THAW_OK) {
     show(cli, &result);
     status = cli_share_status(cli, cli_is_root(cli) ? draw(output, &result) : THAW_OK);

@@ -1,4 +1,5 @@
 /* thaw train JOB */
+#include "cli/quarantine.h"
 #include "cli/run.h"
 #include "thaw/memory.h"
 #include "thaw/report.h"
@@ -16,7 +17,9 @@ static const char details[] =
 /* A job file that cannot be read is an error of the command line. */
 static thaw_status load_job(cli_context *cli, const char *path, thaw_job **out) {
   thaw_status status = cli_read_job(cli, path, out);
-  return status == THAW_ERR_DATA ? thaw_fail(THAW_ERR_USAGE, "%s", thaw_message()) : status;
+  if (status == THAW_ERR_DATA) return thaw_fail(THAW_ERR_USAGE, "%s", thaw_message());
+  if (status == THAW_OK && (status = cli_quarantine_job(cli, *out)) != THAW_OK) thaw_job_destroy(*out);
+  return status;
 }
 
 static void show_result(const cli_context *cli, const thaw_train_result *result) {

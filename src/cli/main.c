@@ -1,5 +1,6 @@
 /* The command: dispatch to one file per verb, one error line, the exit code. */
 #include "cli/cli.h"
+#include "cli/quarantine.h"
 #include "thaw/memory.h"
 
 #include <poll.h>
@@ -96,6 +97,8 @@ static thaw_status flush_output(thaw_status status) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN); /* a closed terminal or pager must not end a training run */
+  int code;
+  if (cli_is_quarantine(argc, argv, &code)) return code;
   cli_context cli = {0};
   thaw_status status = thaw_comm_create(&argc, &argv, &cli.comm);
   if (status != THAW_OK) {

@@ -1,4 +1,5 @@
 #include "cli/run.h"
+#include "cli/quarantine.h"
 #include "thaw/file.h"
 #include "thaw/memory.h"
 
@@ -20,6 +21,7 @@ static thaw_status open_session(cli_context *cli, const char *checkpoint, const 
   if (status == THAW_ERR_DATA) status = thaw_fail_in(status, "%s is not a run folder: ", run->folder);
   thaw_free(path);
   if (status != THAW_OK) return status;
+  THAW_TRY(cli_quarantine_job(cli, run->job));
   status = cli_is_root(cli) ? choose_checkpoint(checkpoint, run) : THAW_OK;
   THAW_TRY(cli_share_status(cli, status));
   size_t size = run->checkpoint ? strlen(run->checkpoint) : 0;

@@ -1,12 +1,15 @@
 /* isa.c: choice of the instruction set, and the public functions that only go through its table. */
 #include "kernel/kernel_private.h"
+#include <cpuid.h>
 #include <string.h>
 
 const char *const thaw_activation_names[] = {"linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "swish", NULL};
 
 static bool cpu_has_avx2(void) {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  unsigned a, b, c = 0, d;
+  __builtin_cpu_init(); /* which asks the operating system, too; not every compiler's version knows f16c */
+  bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+  return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
 static bool cpu_has_avx512(void) {

@@ -236,16 +236,6 @@ static thaw_status read_text(const char *path, char **out) {
   return status;
 }
 
-static thaw_status parse(const char *path, json_t **out) {
-  char *text = NULL;
-  json_error_t error;
-  THAW_TRY(read_text(path, &text));
-  *out = json_loads(text, 0, &error);
-  thaw_free(text);
-  if (*out) return THAW_OK;
-  return thaw_fail(THAW_ERR_DATA, "%s: the model's JSON is broken at byte %d: %s", path, error.position, error.text);
-}
-
 static thaw_status cut_graph(const model_reader *r, const char *cut, int32_t last) {
   if (cut && (last = thaw_graph_find(r->graph, cut)) < 1)
     return thaw_fail(THAW_ERR_USAGE, "%s: the model has no layer '%s'", r->path, cut);
@@ -261,19 +251,30 @@ static thaw_status build(model_reader *r, const json_t *model, const char *cut) 
   return cut_graph(r, cut, last);
 }
 
-thaw_status thaw_weights_read_model(const char *path, const thaw_shape *input, const char *cut, thaw_graph **out,
-                                    int32_t *last_out) {
-  json_t *model;
+thaw_status thaw_weight_parse_model(const char *path, const char *text, size_t size, const thaw_shape *input,
+                                    const char *cut, thaw_graph **out) {
+  json_error_t error;
+  json_t *model = json_loadb(text, size, 0, &error);
   *out = NULL;
-  THAW_TRY(parse(path, &model));
+  if (!model)
+    return thaw_fail(THAW_ERR_DATA, "%s: the model's JSON is broken at byte %d: %s", path, error.position, error.text);
   model_reader r = {.path = path, .wanted = input, .any_output = cut != NULL};
   thaw_status status = build(&r, model, cut);
   json_decref(model);
-  if (status != THAW_OK) {
+  if (status == THAW_OK)
+    *out = r.graph;
+  else
     thaw_graph_destroy(r.graph);
-    return status;
-  }
-  *out = r.graph;
-  *last_out = thaw_graph_count(r.graph) - 1;
-  return THAW_OK;
+  return status;
+}
+
+thaw_status thaw_weights_read_model(const char *path, const thaw_shape *input, const char *cut, thaw_graph **out,
+                                    int32_t *last_out) {
+  char *text = NULL;
+  *out = NULL;
+  THAW_TRY(read_text(path, &text));
+  thaw_status status = thaw_weight_parse_model(path, text, strlen(text), input, cut, out);
+  thaw_free(text);
+  if (status == THAW_OK) *last_out = thaw_graph_count(*out) - 1;
+  return status;
 }

@@ -120,6 +120,10 @@ char *thaw_weight_torch_densenet_name(const char *name, char out[64]);
 /* The epsilon of the backbone's batch-norm layers. */
 void thaw_weight_use_epsilon(thaw_graph *graph, double epsilon);
 
+/* The network of a model_config (thaw_weights_read_model); `path` is for messages. */
+thaw_status thaw_weight_parse_model(const char *path, const char *text, size_t size, const thaw_shape *input,
+                                    const char *cut, thaw_graph **out) THAW_CHECKED;
+
 /* "MobileNetV2 up to block_10_project_BN", appended; "an unknown architecture" when no architecture fits. */
 void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out);
 
