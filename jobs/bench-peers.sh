@@ -6,17 +6,18 @@
 #   --seconds S         time per measurement (default 6)
 #   --core N            the core that everything is pinned to (default 0)
 #   --output FILE       default jobs/results/<date>-<cpu>.md
+#   --results FILE      keep the measurements here and show all that the file holds: a table in several runs
 #   --no-heads          networks only, no head training
 #   --onnx FOLDER       where the networks' ONNX files are kept (default: thrown away)
 #   --export-only       write the ONNX files, measure nothing
 #
 # The peers are installed with pip in a throw-away environment (about 3 GB, build-peers/), or taken from the environment
-# that THAW_PEERS_VENV names. Measured: the frozen forward at each network's own image size, batch 16, float32, of each peer in
-# its best mode; an epoch of a VGG16 head with recomputed features; head training from given features.
+# that THAW_PEERS_VENV names. Measured: the frozen forward at each network's own image size, batch 16, float32, of each
+# peer in its best mode; an epoch of a VGG16 head with recomputed features; head training from given features.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(dirname "$here")
-networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' measure=1
+networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' measure=1 results=''
 while [ $# -gt 0 ]; do
   case $1 in
   --networks) networks=$2 && shift ;;
@@ -24,10 +25,11 @@ while [ $# -gt 0 ]; do
   --seconds) seconds=$2 && shift ;;
   --core) core=$2 && shift ;;
   --output) output=$2 && shift ;;
+  --results) results=$2 && shift ;;
   --no-heads) heads=0 ;;
   --onnx) onnx=$2 && shift ;;
   --export-only) measure=0 ;;
-  -h | --help) sed -n '2,16s/^# \{0,1\}//p' "$0" && exit 0 ;;
+  -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0" && exit 0 ;;
   *) echo "bench-peers.sh: unknown option $1 (see --help)" >&2 && exit 2 ;;
   esac
   shift
@@ -58,8 +60,8 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 onnx=${onnx:-$folder}
 mkdir -p "$onnx"
-results=$folder/results.csv
-: >"$results"
+results=${results:-$folder/results.csv}
+touch "$results"
 export OMP_NUM_THREADS=1 CUDA_VISIBLE_DEVICES=
 pinned() { taskset -c "$core" "$@"; }
 

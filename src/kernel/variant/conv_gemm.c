@@ -57,24 +57,34 @@ ALWAYS_INLINE void finish(const int rows, const int vectors, vec s[ROWS][2], con
   }
 }
 
-/* Asks for the lines that the end of a block will touch, so that they arrive while it multiplies. */
-ALWAYS_INLINE void fetch(const int rows, const int vectors, const float *p, size_t step) {
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; i++)
+/* Asks for the lines of some rows that the end of a block will touch, so that they arrive while it multiplies. */
+ALWAYS_INLINE void fetch(const int vectors, const float *p, size_t step, int first, int end) {
+  for (int i = first; i < end; i++)
 #pragma GCC unroll 2
     for (int j = 0; j < vectors; j++) __builtin_prefetch(p + (size_t)i * step + j * LANES, 1);
 }
 
+/* A processor has room for a dozen or two of lines on their way. Asked for all at once they would hold up the loads of
+ * the product, so the sum over p goes in parts and each asks for a part of the rows. */
 ALWAYS_INLINE void block(const int rows, const int vectors, const float *a, const strip *t, const float *b,
                          const epilogue *e, float *y) {
+  enum { SHORT = 192, SHORT_WITH_RESIDUAL = 64 }; /* there, parts cost more than they bring */
+  const int parts = rows < 4 || t->length < (e->residual ? SHORT_WITH_RESIDUAL : SHORT) ? 1 : 4;
   vec s[ROWS][2];
-  fetch(rows, vectors, y, e->y_step);
-  if (e->residual) fetch(rows, vectors, e->residual, e->residual_step);
   tile_clear(rows, s);
   ahead soon = e->soon;
-  for (int i = 0; i < t->segments; i++, soon.next += soon.step * (size_t)t->length)
-    tile_multiply(rows, vectors, a + (size_t)i * t->segment_step, t->a_step, 1,
-                  b + (size_t)i * (size_t)t->length * PANEL, PANEL, t->length, soon, s);
+  for (int i = 0; i < t->segments; i++, a += t->segment_step)
+    for (int part = 0; part < parts; part++) {
+      if (i == 0) {
+        int first = rows * part / parts, end = rows * (part + 1) / parts;
+        if (e->residual) fetch(vectors, e->residual, e->residual_step, first, end);
+        fetch(vectors, y, e->y_step, first, end);
+      }
+      int from = t->length * part / parts, length = t->length * (part + 1) / parts - from;
+      tile_multiply(rows, vectors, a + from, t->a_step, 1, b, PANEL, length, soon, s);
+      b += (size_t)length * PANEL;
+      soon.next += soon.step * (size_t)length;
+    }
   finish(rows, vectors, s, e, y);
 }
 
