@@ -2,7 +2,7 @@
 # goes there; counts failures.
 make_data=$(dirname "$thaw")/../../tests/train/make_data
 mpirun=$source/tests/support/mpirun.sh
-folder=$(mktemp -d /tmp/thaw-cluster-XXXXXX)
+folder=$(mktemp -d "${base:-/tmp}/thaw-cluster-XXXXXX")
 cleanup=()
 leave() {
   for command in "${cleanup[@]:-:}"; do eval "$command"; done

@@ -12,7 +12,7 @@ expected=$(digest reference.log)
 
 # refused FAULT STAGE CODE LOG FILE...: exit code 1, one message that says so, and none of the files
 refused() {
-  local what=$1 stage=$2 code=$3 log=$4 word='No space left|Input/output error|failed'
+  local what=$1 stage=$2 code=$3 log=$4 word='No space left|Input/output error|Read-only file system|failed'
   shift 4
   local file outcome="exit 1, named: $(grep -h '^error: ' "$log" | head -1 | sed "s/^error: //; s|$folder/||g" | cut -c1-70)"
   [ "$code" = 1 ] || { outcome=FAILED; fail "$what, $stage: exit code $code: $(tail -3 "$log")"; }
@@ -90,6 +90,31 @@ if small 64; then
     row "tmpfs of 200 KiB" "cache" FAILED
     fail "small cache: $(tail -5 fault.log)"
   fi
+  # The disk fills up, or becomes read-only, in mid-training: a write behind the training fails. The run says so and ends with code 1; the
+  # last good checkpoint stays, and with room again the run goes on from it.
+  for event in "disk full" "disk read-only"; do
+    small 20000
+    sed 's/epochs: 8,/epochs: 400,/' job.yaml >long.yaml
+    "$mpirun" 2 "$thaw" train long.yaml -o small/run >fault.log 2>&1 &
+    launcher=$!
+    wait_for 60 ls small/run/step-*.h5 || fail "$event: no checkpoint: $(tail -3 fault.log)"
+    if [ "$event" = "disk full" ]; then head -c 30000000 /dev/zero >small/filler 2>/dev/null; else
+      wait_for 20 mount -o remount,ro "$folder/small" # busy while a file is open for writing
+    fi
+    wait $launcher
+    refused "$event in mid-training" "train: behind the steps" $? fault.log
+    rm -f small/filler 2>/dev/null
+    mount -o remount,rw "$folder/small"
+    good=$(ls small/run/step-*.h5 | tail -1)
+    "$thaw" inspect "$good" >inspect.log 2>&1 || fail "$event: the last checkpoint is not whole: $(cat inspect.log)"
+    "$mpirun" 3 "$thaw" train long.yaml -o small/run --resume --max-time 0.02 >again.log 2>&1
+    if [ $? = 75 ] && grep -q "resuming from small/run/step-" again.log; then
+      row "  then room again, --resume" "train: behind the steps" "goes on from the last good checkpoint"
+    else
+      row "  then room again, --resume" "train: behind the steps" FAILED
+      fail "$event: --resume: $(grep -hE 'resuming|error' again.log)"
+    fi
+  done
   small 64
   "$thaw" export reference -o small/model.h5 >fault.log 2>&1
   refused "tmpfs of 64 KiB" "export" $? fault.log small/model.h5
