@@ -94,10 +94,10 @@ if small 64; then
   # last good checkpoint stays, and with room again the run goes on from it.
   for event in "disk full" "disk read-only"; do
     small 20000
-    sed 's/epochs: 8,/epochs: 400,/' job.yaml >long.yaml
+    sed 's/epochs: 8,/epochs: 4000,/' job.yaml >long.yaml
     "$mpirun" 2 "$thaw" train long.yaml -o small/run >fault.log 2>&1 &
     launcher=$!
-    wait_for 60 ls small/run/step-*.h5 || fail "$event: no checkpoint: $(tail -3 fault.log)"
+    wait_for 60 eval 'ls small/run/step-*.h5' || fail "$event: no checkpoint: $(tail -3 fault.log)"
     if [ "$event" = "disk full" ]; then head -c 30000000 /dev/zero >small/filler 2>/dev/null; else
       wait_for 20 mount -o remount,ro "$folder/small" # busy while a file is open for writing
     fi

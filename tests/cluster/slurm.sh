@@ -54,12 +54,25 @@ at_work() { # NAME: some epochs are done
 }
 finished() { # NAME JOB: waits for the end and compares
   wait_for 240 over "$2" || { fail "$1 does not end: $(control squeue)"; tail -5 "$1.log"; return 1; }
+  if [ -z "$(digest "$1.log")" ] && died_in_init "$1.log"; then
+    echo "note: $1 died in MPI_Init, submitted again"
+    wait_for 240 over "$(submit "$1" --nodes=2)"
+  fi
   [ "$(digest "$1.log" | tail -1)" = "$expected" ] && return
   fail "$1: '$(digest "$1.log")' instead of $expected: $(tail -12 "$1.log")"
   return 1
 }
 
-control timeout 200 srun -N3 -n3 --mpi=pmix "$thaw" train job.yaml -o srun -q >srun.log 2>&1
+# Open MPI 4.1 rarely crashes in MPI_Init under srun, before the program has begun (about 1 start of 85 over these networks;
+# https://github.com/open-mpi/ompi/issues/12495 is alike). Only that is tried again, and said.
+died_in_init() { # LOG
+  grep -qE 'Signal: Segmentation fault|MPI_Init' "$1" && grep -qE 'ompi_mpi_init|MPI_Init|mca_btl_tcp|mca_pml' "$1"
+}
+for attempt in 1 2 3; do
+  control timeout 200 srun -N3 -n3 --mpi=pmix --kill-on-bad-exit=1 "$thaw" train job.yaml -o srun -q >srun.log 2>&1 && break
+  died_in_init srun.log && [ ! -e srun/log.jsonl ] || break
+  echo "note: srun died in MPI_Init, attempt $attempt"
+done
 [ "$(digest srun.log)" = "$expected" ] || { fail "srun: $(tail -5 srun.log)"; false; }
 judge "none: srun --mpi=pmix, 3 nodes" "Slurm" $? "same bits as mpirun on 1 host"
 
