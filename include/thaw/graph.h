@@ -129,6 +129,19 @@ typedef struct thaw_share {
 /* `max_samples`: most samples of one rank in one step; `slice`: samples per slice. */
 thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, int32_t max_samples,
                              int32_t slice, thaw_live **out) THAW_CHECKED;
+/* The same in less memory, with the same bits. THAW_LIVE_LIMIT keeps weights packed for a piece in fair proportion to
+ * its samples. */
+enum { THAW_LIVE_LIMIT = 1 << 30 };
+typedef struct thaw_live_options {
+  int32_t max_samples, slice;
+  size_t limit; /* bytes; 0: none. Above it the live part is made for fewer samples, whole slices and at least one, and
+                   the caller brings its samples in pieces. Not where layers join the samples of a batch. */
+  bool measure_only; /* for thaw_live_bytes: takes no memory for samples, and cannot run */
+  bool recompute;    /* most activations are computed again in the backward pass instead of kept */
+} thaw_live_options;
+thaw_status thaw_live_create_within(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa,
+                                    const thaw_live_options *options, thaw_live **out) THAW_CHECKED;
+int32_t thaw_live_samples(const thaw_live *live); /* most samples of one call */
 void thaw_live_destroy(thaw_live *live);
 size_t thaw_live_bytes(const thaw_live *live);    /* activations and scratch */
 int32_t thaw_live_tensors(const thaw_live *live); /* live trainable parameters */

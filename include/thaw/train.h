@@ -24,7 +24,8 @@ typedef struct thaw_session {
   const thaw_loss_ops *loss;
   thaw_metric metric[8];
   int32_t metrics, outputs;
-  int32_t max_samples; /* of one rank in one step, whole slices */
+  int32_t share_samples; /* of one rank in one batch, whole slices */
+  int32_t max_samples;   /* of one call of the live part: less than that where memory is short */
   thaw_input input;
   char weights_digest[65]; /* of the backbone as loaded */
   thaw_strings classes;    /* names: of the opened data, else (thaw_session_load) of the checkpoint; may be empty */

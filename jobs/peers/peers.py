@@ -4,6 +4,8 @@ PEER: torch, keras, onnxruntime, openvino.  TASK:
   forward NETWORK   the frozen network at its own image size, batch 16, float32: images/s of the best call
   epoch             one epoch of a dense head on a frozen VGG16 that recomputes its features: images/s
   head              the same head from given features, 60,000 x 512, batch 64: samples/s of the best epoch
+  train NETWORK     steps of the network with --live layers and a dense head, 224x224, batch 32, Adam: images/s of the
+                    best step, and the most memory that the process held ("memory" lines, MB)
   export NETWORK    keras only: writes NETWORK.onnx into the folder, for onnxruntime and openvino
 
 Each result is one line: task,network,peer version,mode,value
@@ -11,6 +13,7 @@ Each result is one line: task,network,peer version,mode,value
 
 import argparse
 import os
+import resource
 import time
 
 BATCH = 16
@@ -40,6 +43,7 @@ NETWORKS = {
 }
 FEATURES, SAMPLES, HEAD_BATCH, CLASSES = 512, 60000, 64, 10
 EPOCH_IMAGES, EPOCH_BATCH = 96, 32
+TRAIN_BATCH, SIZE = 32, 224
 
 
 def best_rate(call, amount, seconds):
@@ -52,6 +56,11 @@ def best_rate(call, amount, seconds):
         best = min(best, time.perf_counter() - begin)
         count += 1
     return amount / best
+
+
+def show_memory(network, peer, mode):
+    """The most memory of this process so far, in MB."""
+    print(f"memory,{network},{peer},{mode},{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}", flush=True)
 
 
 def show(task, network, peer, mode, value):
@@ -149,6 +158,42 @@ def write_onnx(model, network, options):
         torch.onnx.export(model().eval(), (torch.rand(BATCH, 3, size, size),), path, dynamo=True)
 
 
+def torch_live(name, network, live):
+    """Whether a parameter belongs to the live layers: block5 of VGG16 is features[24..28], conv5 of ResNet is layer4."""
+    if live == "all":
+        return True
+    if network == "vgg16":
+        return int(name.split(".")[1]) >= 24
+    return name.startswith("layer4")
+
+
+def torch_train(network, options):
+    """Batch-norm stays in inference mode, as in thaw and Keras; frozen layers record no gradients."""
+    import torch
+
+    torch.set_num_threads(1)
+    width = {"vgg16": 512, "resnet50": 2048}[network]
+    layout = torch.channels_last if options.mode == "nhwc" else torch.contiguous_format
+    backbone = torch_network(network).eval().to(memory_format=layout)
+    for name, parameter in backbone.named_parameters():
+        parameter.requires_grad = torch_live(name, network, options.live)
+    head = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(width, 128), *list(torch_head(torch))[1:])
+    live = [p for p in [*backbone.parameters(), *head.parameters()] if p.requires_grad]
+    optimizer = torch.optim.Adam(live, 1e-5)
+    x = torch.rand(TRAIN_BATCH, 3, SIZE, SIZE).to(memory_format=layout)
+    y = torch.randint(0, CLASSES, (TRAIN_BATCH,))
+
+    def step():
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(head(backbone(x)), y).backward()
+        optimizer.step()
+
+    rate = best_rate(step, TRAIN_BATCH, options.seconds)
+    peer = f"PyTorch {torch.__version__}"
+    show("train", f"{network} {options.live}", peer, options.mode, rate)
+    show_memory(f"{network} {options.live}", peer, options.mode)
+
+
 def torch_export(network, options):
     write_onnx(lambda: torch_network(network), network, options)
 
@@ -230,6 +275,26 @@ def keras_from_features(_, options):
     show("head", "", f"Keras {keras.__version__}", "fit", rate)
 
 
+def keras_train(network, options):
+    import numpy
+
+    keras, _ = keras_setup()
+    backbone = keras_network(keras, network)
+    for layer in backbone.layers:
+        layer.trainable = options.live == "all" or layer.name.startswith(options.live)
+    x = backbone.output
+    model = keras.Model(backbone.input, keras_head(keras, x))
+    if network != "vgg16":  # layers of batch normalisation stay in inference mode
+        inner = backbone(backbone.input, training=False)
+        model = keras.Model(backbone.input, keras_head(keras, inner))
+    keras_compile(keras, model)
+    x = numpy.random.rand(TRAIN_BATCH, SIZE, SIZE, 3).astype("f4")
+    y = numpy.random.randint(0, CLASSES, TRAIN_BATCH)
+    rate = best_rate(lambda: model.train_on_batch(x, y), TRAIN_BATCH, options.seconds)
+    show("train", f"{network} {options.live}", f"Keras {keras.__version__}", "train_on_batch", rate)
+    show_memory(f"{network} {options.live}", f"Keras {keras.__version__}", "train_on_batch")
+
+
 # ---------------------------------------------------------------- inference engines
 
 
@@ -263,6 +328,8 @@ TASKS = {
     ("torch", "forward"): torch_forward,
     ("torch", "epoch"): torch_epoch,
     ("torch", "head"): torch_from_features,
+    ("torch", "train"): torch_train,
+    ("keras", "train"): keras_train,
     ("keras", "forward"): keras_forward,
     ("keras", "epoch"): keras_epoch,
     ("keras", "head"): keras_from_features,
@@ -279,6 +346,8 @@ def main():
     parser.add_argument("network", nargs="?", default="vgg16", choices=NETWORKS)
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--folder", default=".")
+    parser.add_argument("--live", default="all", help="train: layers whose names begin with this, or all")
+    parser.add_argument("--mode", default="nhwc", choices=("nhwc", "nchw"), help="train: PyTorch's memory format")
     options = parser.parse_args()
     if (options.peer, options.task) not in TASKS:
         parser.error(f"{options.peer} has no task {options.task}")

@@ -15,6 +15,7 @@ typedef struct cli_bench_options {
   int32_t size, batch, threads, slice;
   double seconds;
   bool layers; /* the table */
+  bool recompute;
   const thaw_isa *isa;
 } cli_bench_options;
 
@@ -48,6 +49,7 @@ typedef struct cli_bench_step {
   thaw_epoch epoch;
   thaw_step_share share;
   size_t classes;
+  int32_t *piece_start;                     /* slices of one call of the live part */
   float *features, *labels, *dy, *gradient; /* of one rank's share */
   float *(*slot)[THAW_MAX_SLOTS];           /* [tensor] */
   double *value;

@@ -39,15 +39,20 @@ thaw_status cli_bench_step_create(cli_bench_step *s, const cli_bench_options *op
   s->classes = (size_t)thaw_graph_view(s->graph, thaw_graph_count(s->graph) - 1)->layer.output.c;
   THAW_TRY(thaw_step_share_create(&s->epoch, thaw_comm_size(s->comm), &s->share));
   THAW_TRY(thaw_graph_cut(s->graph, &s->cut));
-  THAW_TRY(thaw_live_create(s->graph, &s->cut, options->isa, options->batch, options->slice, &s->live));
+  thaw_live_options live = {.max_samples = options->batch,
+                            .slice = options->slice,
+                            .limit = THAW_LIVE_LIMIT,
+                            .recompute = options->recompute};
+  THAW_TRY(thaw_live_create_within(s->graph, &s->cut, options->isa, &live, &s->live));
   THAW_TRY(choose(s));
   THAW_TRY(bind_tensors(s, &largest));
   s->features = thaw_arena_new(s->arena, rows * s->cut.floats, sizeof(float));
   s->labels = thaw_arena_new(s->arena, rows * s->classes, sizeof(float));
   s->dy = thaw_arena_new(s->arena, rows * s->classes, sizeof(float));
   s->value = thaw_arena_new(s->arena, rows, sizeof(double));
+  s->piece_start = thaw_arena_new(s->arena, rows + 1, sizeof *s->piece_start);
   s->gradient = thaw_arena_new(s->arena, largest, sizeof(float));
-  return s->features && s->labels && s->dy && s->value && s->gradient ? THAW_OK : THAW_ERR_MEMORY;
+  return s->features && s->labels && s->dy && s->value && s->gradient && s->piece_start ? THAW_OK : THAW_ERR_MEMORY;
 }
 
 void cli_bench_step_clear(cli_bench_step *s) {
@@ -75,13 +80,16 @@ static void count(cli_bench_step *s, cli_bench_stage stage, double *since) {
   *since = now;
 }
 
-static thaw_status forward_backward(cli_bench_step *s, double *since) {
-  thaw_share share = {.features = s->features,
-                      .sample = s->share.sample,
-                      .samples = s->share.samples,
-                      .slices = s->share.slices,
-                      .slice_start = s->share.slice_start,
-                      .slice = s->share.slice,
+/* The share's slices from `first` on, as many as the live part has room for. */
+static thaw_status run_piece(cli_bench_step *s, int32_t first, int32_t slices, double *since) {
+  size_t start = (size_t)s->share.slice_start[first];
+  for (int32_t i = 0; i <= slices; i++) s->piece_start[i] = s->share.slice_start[first + i] - (int32_t)start;
+  thaw_share share = {.features = s->features + start * s->cut.floats,
+                      .sample = s->share.sample + start,
+                      .samples = s->piece_start[slices],
+                      .slices = slices,
+                      .slice_start = s->piece_start,
+                      .slice = s->share.slice + first,
                       .batch = s->share.batch,
                       .seed = s->epoch.seed,
                       .epoch = s->epoch.epoch,
@@ -89,11 +97,21 @@ static thaw_status forward_backward(cli_bench_step *s, double *since) {
   thaw_live_hooks hooks = {.context = s, .gradient = take_gradient, .final = finish_gradients};
   const float *y;
   THAW_TRY(thaw_live_forward(s->live, &share, &hooks, &y));
-  s->loss->evaluate(s->loss_config, s->labels, y, thaw_live_logits(s->live), true, s->share.samples,
+  s->loss->evaluate(s->loss_config, s->labels + start * s->classes, y, thaw_live_logits(s->live), true, share.samples,
                     (int32_t)s->classes, 1.0 / (double)s->share.batch, s->value, s->dy);
   count(s, CLI_BENCH_FORWARD, since);
   THAW_TRY(thaw_live_backward(s->live, &share, &hooks, s->dy, true));
   count(s, CLI_BENCH_BACKWARD, since);
+  return THAW_OK;
+}
+
+static thaw_status forward_backward(cli_bench_step *s, double *since) {
+  int32_t most = thaw_live_samples(s->live) / s->epoch.slice, first = 0;
+  do {
+    int32_t left = s->share.slices - first, slices = left < most ? left : most;
+    THAW_TRY(run_piece(s, first, slices, since));
+    first += slices;
+  } while (first < s->share.slices);
   return THAW_OK;
 }
 

@@ -172,8 +172,9 @@ static void describe(cli_context *cli, const training *t, const cli_bench_option
             options->unfreeze, (long long)thaw_graph_param_count(t->step.graph, true), options->batch, options->slice,
             thaw_comm_size(cli->comm), thaw_comm_size(cli->comm) == 1 ? "" : "s", options->threads,
             options->threads == 1 ? "" : "s");
-  cli_print(cli, "live memory %s, %s reduced per step\n",
-            thaw_format_bytes((double)thaw_live_bytes(t->step.live), live),
+  cli_print(cli, "live memory %s for %d images at a time%s, %s reduced per step\n",
+            thaw_format_bytes((double)thaw_live_bytes(t->step.live), live), thaw_live_samples(t->step.live),
+            options->recompute ? ", recomputing" : "",
             thaw_format_bytes((double)thaw_exact_bytes(t->step.exact), reduced));
 }
 

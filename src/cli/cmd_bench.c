@@ -101,6 +101,10 @@ thaw_status cli_bench(cli_context *cli) {
        .low = 1,
        .high = 65536,
        .help = "samples per slice of a training batch"},
+      {.name = "recompute",
+       .kind = CLI_FLAG,
+       .target = &bench.recompute,
+       .help = "compute activations again in the backward pass instead of keeping them"},
   };
   const cli_usage usage = {.summary = "Measures the frozen forward pass of a network, or training.",
                            .details = details,

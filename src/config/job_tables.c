@@ -228,6 +228,12 @@ static const thaw_field training_fields[] = {
      .choices = unknown_names,
      .quiet = true,
      .help = "unknown labels (255) of training data: left out of the loss, or taken as 0 or as 1 (U-zeros, U-ones)"},
+    {.name = "recompute",
+     .kind = THAW_FIELD_BOOL,
+     .offset = offsetof(thaw_training_config, recompute),
+     .quiet = true,
+     .help = "activations of live layers are computed again in the backward pass instead of kept: less memory, a third "
+             "more time, the same bits"},
     {.name = "threads",
      .kind = THAW_FIELD_INT,
      .offset = offsetof(thaw_training_config, threads),

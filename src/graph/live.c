@@ -11,6 +11,13 @@ static void *take(thaw_live *live, size_t count, size_t size) {
   return thaw_arena_new(live->arena, count, size);
 }
 
+/* What may be large; only counted in a live part that will not run. */
+static void *take_large(thaw_live *live, size_t count, size_t size) {
+  if (!live->measure_only) return take(live, count, size);
+  live->bytes += count * size;
+  return live->arena;
+}
+
 static size_t scratch_of(const thaw_live *live, const thaw_layer *layer, int32_t n) {
   return layer->ops->scratch_bytes ? layer->ops->scratch_bytes(layer, live->isa, n) : 0;
 }
@@ -51,7 +58,7 @@ static thaw_status allocate_tensors(thaw_live *live) {
       if (node->tensor[p] < 0) continue;
       live->tensor_node[node->tensor[p]] = i;
       live->tensor_param[node->tensor[p]] = p;
-      node->gradient[p] = take(live, thaw_param_count(&layer->param[p]), sizeof(float));
+      node->gradient[p] = take_large(live, thaw_param_count(&layer->param[p]), sizeof(float));
       if (!node->gradient[p]) return THAW_ERR_MEMORY;
     }
   }
@@ -62,17 +69,14 @@ static thaw_status allocate_activations(thaw_live *live, const thaw_cut *cut) {
   for (int32_t i = 0; i < cut->count; i++) {
     live_node *node = &live->node[cut->node[i]];
     if (node->from_features) continue;
-    node->y = take(live, node->count * (size_t)live->max_samples, sizeof(float));
+    node->y = take_large(live, node->count * (size_t)live->max_samples, sizeof(float));
     if (!node->y) return THAW_ERR_MEMORY;
   }
   for (int32_t i = 0; i < live->count; i++) {
     live_node *node = &live->node[i];
     const thaw_layer_ops *ops = live->graph->node[i]->layer.ops;
     if (!node->live) continue;
-    node->y = take(live, node->count * (size_t)live->max_samples, sizeof(float));
     node->saved_bytes = ops->saved_bytes ? ops->saved_bytes(&live->graph->node[i]->layer) : 0;
-    if (node->saved_bytes) node->saved = take(live, node->saved_bytes, (size_t)live->max_samples);
-    if (!node->y || (node->saved_bytes && !node->saved)) return THAW_ERR_MEMORY;
     if (!node->coupled) continue;
     size_t sums = (size_t)ops->forward_sums(&live->graph->node[i]->layer);
     size_t back = (size_t)ops->backward_sums(&live->graph->node[i]->layer);
@@ -81,6 +85,15 @@ static thaw_status allocate_activations(thaw_live *live, const thaw_cut *cut) {
     node->slice_sums = take(live, sums > back ? sums : back, sizeof(double));
     if (!node->forward_totals || !node->backward_totals || !node->slice_sums) return THAW_ERR_MEMORY;
   }
+  THAW_TRY(live_choose_segments(live));
+  for (int32_t i = 0; i < live->count; i++) {
+    live_node *node = &live->node[i];
+    if (node->kept && !(node->y = take_large(live, node->count * (size_t)live->max_samples, sizeof(float))))
+      return THAW_ERR_MEMORY;
+  }
+  char *block = take_large(live, live_place_segments(live, NULL), 1);
+  if (!block) return THAW_ERR_MEMORY;
+  live_place_segments(live, block);
   return THAW_OK;
 }
 
@@ -102,7 +115,7 @@ static thaw_status allocate_gradients(thaw_live *live) {
   }
   char *block = NULL;
   if (status == THAW_OK) {
-    block = take(live, thaw_plan_offsets(interval, live->count, order), 1);
+    block = take_large(live, thaw_plan_offsets(interval, live->count, order), 1);
     status = block ? THAW_OK : THAW_ERR_MEMORY;
   }
   for (int32_t i = 0; status == THAW_OK && i < live->count; i++)
@@ -125,7 +138,7 @@ static thaw_status create_workspaces(thaw_live *live) {
     size_t bytes = live->node[i].workspace ? layer->ops->workspace_bytes(live->node[i].workspace) : 0;
     if (bytes > most) most = bytes;
   }
-  live->workspace_block = take(live, most, 1);
+  live->workspace_block = take_large(live, most, 1);
   return live->workspace_block ? THAW_OK : THAW_ERR_MEMORY;
 }
 
@@ -173,22 +186,21 @@ static thaw_status allocate_scratch(thaw_live *live) {
     scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, live->slice)));
     temporary = larger(temporary, shared * (size_t)back);
   }
-  live->scratch = take(live, scratch, 1);
-  live->temporary = take(live, temporary, sizeof(float));
+  live->scratch = take_large(live, scratch, 1);
+  live->temporary = take_large(live, temporary, sizeof(float));
   return live->scratch && live->temporary ? THAW_OK : THAW_ERR_MEMORY;
 }
 
-thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, int32_t max_samples,
-                             int32_t slice, thaw_live **out) {
-  *out = NULL;
-  if (slice < 1 || max_samples < 0)
-    return thaw_fail(THAW_ERR_INTERNAL, "%d samples in slices of %d", max_samples, slice);
+static thaw_status create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, const thaw_live_options *options,
+                          thaw_live **out) {
   thaw_live *live = thaw_new(1, sizeof *live);
   if (!live) return THAW_ERR_MEMORY;
   live->graph = graph;
   live->isa = isa;
-  live->max_samples = max_samples > 0 ? max_samples : 1; /* a rank without samples still takes part */
-  live->slice = slice;
+  live->max_samples = options->max_samples > 0 ? options->max_samples : 1; /* an idle rank still takes part */
+  live->slice = options->slice;
+  live->recompute = options->recompute;
+  live->measure_only = options->measure_only;
   live->count = graph->count;
   live->arena = thaw_arena_create();
   live->node = live->arena ? take(live, (size_t)live->count, sizeof(live_node)) : NULL;
@@ -207,6 +219,45 @@ thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_
   }
   *out = live;
   return THAW_OK;
+}
+
+static bool joins_batch(const thaw_live *live) {
+  for (int32_t i = 0; i < live->count; i++)
+    if (live->node[i].coupled) return true;
+  return false;
+}
+
+thaw_status thaw_live_create_within(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa,
+                                    const thaw_live_options *options, thaw_live **out) {
+  *out = NULL;
+  if (options->slice < 1 || options->max_samples < 0)
+    return thaw_fail(THAW_ERR_INTERNAL, "%d samples in slices of %d", options->max_samples, options->slice);
+  thaw_live_options now = *options;
+  now.measure_only = true;
+  THAW_TRY(create(graph, cut, isa, &now, out));
+  while (now.limit && (*out)->bytes > now.limit && now.max_samples > now.slice && !joins_batch(*out)) {
+    size_t fit = now.limit / ((*out)->bytes / (size_t)now.max_samples) / (size_t)now.slice * (size_t)now.slice;
+    int32_t less = (now.max_samples - 1) / now.slice * now.slice; /* a slice less at least */
+    now.max_samples = fit < (size_t)now.slice ? now.slice : fit < (size_t)less ? (int32_t)fit : less;
+    thaw_live_destroy(*out);
+    *out = NULL;
+    THAW_TRY(create(graph, cut, isa, &now, out));
+  }
+  if (options->measure_only) return THAW_OK;
+  thaw_live_destroy(*out);
+  *out = NULL;
+  now.measure_only = false;
+  return create(graph, cut, isa, &now, out);
+}
+
+thaw_status thaw_live_create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, int32_t max_samples,
+                             int32_t slice, thaw_live **out) {
+  thaw_live_options options = {.max_samples = max_samples, .slice = slice};
+  return thaw_live_create_within(graph, cut, isa, &options, out);
+}
+
+int32_t thaw_live_samples(const thaw_live *live) {
+  return live->max_samples;
 }
 
 void thaw_live_destroy(thaw_live *live) {

@@ -8,6 +8,8 @@ typedef struct live_node {
   bool live;           /* not in the constant part: this executor computes it */
   bool from_features;  /* the only cut tensor: read where the caller's features are */
   bool needs_gradient; /* it or something before it trains */
+  bool kept;           /* its y lasts from forward to backward although its segment is run again */
+  int32_t segment;     /* see live_segments.c */
   bool coupled;        /* its forward needs sums over the global batch */
   size_t count;        /* floats per sample */
   size_t cut_offset;   /* of a cut tensor in a row of features */
@@ -28,7 +30,8 @@ typedef struct live_node {
 struct thaw_live {
   thaw_graph *graph;
   const thaw_isa *isa;
-  int32_t max_samples, slice, count;
+  int32_t max_samples, slice, count, segments, ready; /* ready: the segment whose activations are there */
+  bool recompute, measure_only;
   live_node *node;
   thaw_arena *arena;
   size_t bytes;
@@ -38,5 +41,10 @@ struct thaw_live {
   int32_t *tensor_node, *tensor_param;
   int64_t batch; /* of the last forward */
 };
+
+/* Divides the live nodes into segments: one, unless `recompute` finds a division that takes less memory. */
+thaw_status live_choose_segments(thaw_live *live);
+/* Places what is not kept in `block`, which all segments share; NULL: only counts. Returns its bytes. */
+size_t live_place_segments(thaw_live *live, char *block);
 
 #endif

@@ -62,18 +62,34 @@ static thaw_status batch_sums(const run *r, int32_t index, const float *dy, doub
   return THAW_OK;
 }
 
-static thaw_status forward_node(const run *r, int32_t index) {
+static void forward_calls(const run *r, int32_t index) {
   live_node *node = &r->live->node[index];
   const thaw_layer *layer = &r->live->graph->node[index]->layer;
   const float *x[THAW_MAX_INPUTS];
-  if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, node->forward_totals));
   if (node->workspace) layer->ops->workspace_refresh(layer, node->workspace, false, r->live->workspace_block);
   for (int32_t first = 0; first < r->share->samples; first += node->forward_chunk) {
     int32_t left = r->share->samples - first;
     thaw_layer_io io = call_io(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, x);
     layer->ops->forward(layer, &io);
   }
+}
+
+static thaw_status forward_node(const run *r, int32_t index) {
+  live_node *node = &r->live->node[index];
+  if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, node->forward_totals));
+  forward_calls(r, index);
   return THAW_OK;
+}
+
+/* The activations of a segment once more, from what is kept of the one before; batch statistics are still there. */
+static void restore_segment(const run *r, int32_t segment) {
+  thaw_live *live = r->live;
+  if (live->ready == segment) return;
+  live->ready = segment;
+  for (int32_t i = 0; i < live->count; i++) {
+    const live_node *node = &live->node[i];
+    if (node->live && node->segment == segment && !(node->kept && !node->saved_bytes)) forward_calls(r, i);
+  }
 }
 
 /* Cut tensors that lie side by side in the features get rows of their own. */
@@ -99,6 +115,7 @@ thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const th
     else if (live->node[i].y)
       separate_cut(&r, i, row);
   }
+  live->ready = live->segments - 1;
   *y_out = value_of(&r, live->count - 1, 0);
   return THAW_OK;
 }
@@ -210,6 +227,7 @@ thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const t
     if (!live->graph->node[i]->layer.ops->backward)
       return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no gradient", live->graph->node[i]->layer.name);
     bool last = i == live->count - 1;
+    restore_segment(&r, node->segment);
     THAW_TRY(backward_node(&r, i, last ? dy : node->dy, last && from_logits));
   }
   return THAW_OK;

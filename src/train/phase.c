@@ -176,8 +176,16 @@ static thaw_status compile_plan(thaw_session *s) {
 }
 
 /* [local] */
-static thaw_status make_live(thaw_session *s) {
-  return thaw_live_create(s->graph, &s->cut, s->isa, s->max_samples, s->job->training.slice, &s->live);
+static thaw_status make_live(thaw_session *s, bool measure_only) {
+  const thaw_training_config *training = &s->job->training;
+  thaw_live_options options = {.max_samples = s->share_samples,
+                               .slice = training->slice,
+                               .limit = THAW_LIVE_LIMIT,
+                               .measure_only = measure_only,
+                               .recompute = training->recompute};
+  THAW_TRY(thaw_live_create_within(s->graph, &s->cut, s->isa, &options, &s->live));
+  s->max_samples = thaw_live_samples(s->live);
+  return THAW_OK;
 }
 
 /* [collective] */
@@ -228,7 +236,7 @@ static thaw_status enter(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_l
   THAW_TRY(thaw_agree(comm, move_cut(s, phase)));
   THAW_TRY(make_plan(s, comm));
   THAW_TRY(open_features(s, comm, log));
-  return thaw_agree(comm, make_live(s));
+  return thaw_agree(comm, make_live(s, false));
 }
 
 thaw_status thaw_session_phase(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_log *log) {
@@ -274,7 +282,7 @@ static thaw_status measure_live(const thaw_session *s, int32_t phase, thaw_estim
 static thaw_status estimate(thaw_session *s, int32_t phase, thaw_estimate *out) {
   THAW_TRY(move_cut(s, phase));
   THAW_TRY(compile_plan(s));
-  THAW_TRY(make_live(s));
+  THAW_TRY(make_live(s, true));
   out->images_in_flight = IMAGES_IN_FLIGHT;
   out->cut_floats = s->cut.floats;
   out->parameter_bytes = (size_t)thaw_graph_param_count(s->graph, false) * sizeof(float);

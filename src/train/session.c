@@ -206,7 +206,7 @@ static thaw_status make_ready(thaw_session *s, const thaw_session_options *optio
   THAW_TRY(build_network(s));
   THAW_TRY(describe_input(s));
   THAW_TRY(choose_loss(s));
-  s->max_samples = largest_share(&s->job->training, s->job->training.batch_size, ranks);
+  s->max_samples = s->share_samples = largest_share(&s->job->training, s->job->training.batch_size, ranks);
   THAW_TRY(open_all_data(s, options));
   return options->dry ? THAW_OK : read_weights(s, log);
 }

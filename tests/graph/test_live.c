@@ -264,6 +264,73 @@ static void test_batch_norm_statistics(void **state) {
   end(&l);
 }
 
+/* Residual blocks with live batch-norm and dropout. */
+static thaw_graph *deep_network(void) {
+  thaw_graph *g;
+  assert_thaw_ok(thaw_graph_create(test_map(9, 9, 16), &g));
+  int32_t at = test_conv(g, 0, 16, 3, 1, THAW_SAME, THAW_SWISH);
+  for (int i = 0; i < 6; i++) {
+    int32_t side = test_conv(g, test_norm(g, at), 16, 3, 1, THAW_SAME, THAW_SIGMOID);
+    side = test_add(g, "dropout", &(thaw_dropout_config){.rate = 0.3}, NULL, side);
+    at = test_activation(g, test_join(g, "add", at, side), THAW_RELU);
+  }
+  test_dense(g, test_add(g, "global_average_pooling", NULL, NULL, at), 3, THAW_SOFTMAX);
+  thaw_graph_mark_head(g, 1);
+  return g;
+}
+
+/* Activations computed again in the backward pass: less memory, the same bits. */
+static void test_recompute(void **state) {
+  (void)state;
+  live_case l;
+  begin(&l, deep_network());
+  const float *y;
+  float whole[SAMPLES * 3];
+  assert_thaw_ok(thaw_live_forward(l.live, &l.share, &l.hooks, &y));
+  memcpy(whole, y, sizeof whole);
+  assert_thaw_ok(thaw_live_backward(l.live, &l.share, &l.hooks, l.dy, false));
+  size_t bytes = thaw_live_bytes(l.live);
+  float *kept[MAX_TENSORS];
+  for (int32_t t = 0; t < thaw_live_tensors(l.live); t++) {
+    kept[t] = l.c.gradient[t];
+    l.c.gradient[t] = thaw_new(l.c.size[t], sizeof(float));
+  }
+  thaw_live_destroy(l.live);
+  const thaw_isa *isa;
+  assert_thaw_ok(thaw_isa_select(NULL, &isa));
+  thaw_live_options options = {.max_samples = SAMPLES, .slice = SLICE, .recompute = true};
+  assert_thaw_ok(thaw_live_create_within(l.graph, &l.cut, isa, &options, &l.live));
+  assert_true(thaw_live_bytes(l.live) < bytes * 3 / 4);
+  assert_thaw_ok(thaw_live_forward(l.live, &l.share, &l.hooks, &y));
+  assert_memory_equal(y, whole, sizeof whole);
+  assert_thaw_ok(thaw_live_backward(l.live, &l.share, &l.hooks, l.dy, false));
+  for (int32_t t = 0; t < thaw_live_tensors(l.live); t++) {
+    assert_memory_equal(kept[t], l.c.gradient[t], l.c.size[t] * sizeof(float));
+    thaw_free(kept[t]);
+  }
+  end(&l);
+}
+
+/* Under a limit the live part takes fewer samples at a time, whole slices, unless a layer joins the batch. */
+static void test_limit(void **state) {
+  (void)state;
+  const thaw_isa *isa;
+  assert_thaw_ok(thaw_isa_select(NULL, &isa));
+  for (int joins = 0; joins < 2; joins++) {
+    thaw_cut cut;
+    thaw_live *live;
+    thaw_graph *graph = joins ? deep_network() : branching_network();
+    assert_thaw_ok(thaw_graph_bind(graph));
+    assert_thaw_ok(thaw_graph_cut(graph, &cut));
+    thaw_live_options options = {.max_samples = 40, .slice = SLICE, .limit = 1};
+    assert_thaw_ok(thaw_live_create_within(graph, &cut, isa, &options, &live));
+    assert_int_equal(thaw_live_samples(live), joins ? 40 : SLICE);
+    thaw_live_destroy(live);
+    thaw_cut_clear(&cut);
+    thaw_graph_destroy(graph);
+  }
+}
+
 /* Softmax of the logits is the output, and the gradient from logits skips the softmax, for both ways to write it. */
 static void test_logits(void **state) {
   (void)state;
@@ -358,7 +425,8 @@ int main(void) {
       cmocka_unit_test(test_gradients), cmocka_unit_test(test_batch_norm_gradients),
       cmocka_unit_test(test_shares),    cmocka_unit_test(test_batch_norm_statistics),
       cmocka_unit_test(test_logits),    cmocka_unit_test(test_cut_in_the_middle),
-      cmocka_unit_test(test_edges),
+      cmocka_unit_test(test_edges),     cmocka_unit_test(test_recompute),
+      cmocka_unit_test(test_limit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
