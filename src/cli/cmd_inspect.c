@@ -10,7 +10,8 @@
 
 static const char details[] =
     "FILE is a catalogue (catalog.yaml, or a folder with one), an HDF5 file of images,\n"
-    "a weight or model file (Keras' or .safetensors), a checkpoint, a run folder, the folder of a feature cache, or\n"
+    "a weight or model file (Keras', .safetensors, .onnx), a checkpoint, a run folder, the folder of a feature cache, "
+    "or\n"
     "a job: its model summary and a dry-run estimate of memory, arithmetic and bytes reduced.\n\n"
     "examples:\n"
     "  thaw inspect shards/train/catalog.yaml --sheet train.png\n"

@@ -1,6 +1,7 @@
 /* What thaw wrote into an exported model besides the network. */
 #include "thaw/memory.h"
 #include "thaw/zip.h"
+#include "weights/onnx.h"
 #include "weights/weights_private.h"
 
 #include <jansson.h>
@@ -45,9 +46,22 @@ static thaw_status read_attributes(const char *path, thaw_model_facts *out) {
   return status;
 }
 
+static thaw_status read_onnx(const char *path, thaw_model_facts *out) {
+  char *text;
+  THAW_TRY(thaw_onnx_read_property(path, "thaw", &text));
+  thaw_status status = text ? read_json(text, out) : THAW_OK;
+  thaw_free(text);
+  return status;
+}
+
+static thaw_status read_any(const char *path, thaw_model_facts *out) {
+  if (thaw_weight_is_onnx(path)) return read_onnx(path, out);
+  return thaw_zip_recognize(path) ? read_archive(path, out) : read_attributes(path, out);
+}
+
 thaw_status thaw_weights_read_facts(const char *path, thaw_model_facts *out) {
   *out = (thaw_model_facts){0};
-  thaw_status status = thaw_zip_recognize(path) ? read_archive(path, out) : read_attributes(path, out);
+  thaw_status status = read_any(path, out);
   if (status != THAW_OK) thaw_model_facts_clear(out);
   return status;
 }

@@ -5,10 +5,12 @@
  *     Keras 3 weights  /layers/<class>_<n>/vars/<i>
  *     .keras           a zip archive; its member model.weights.h5 is the line above
  *     safetensors      see safetensors.c
+ *     ONNX             see onnx_model.c
  *
  * Names are taken as they are written: writers of all generations differ in them. */
 #include "thaw/memory.h"
 #include "thaw/zip.h"
+#include "weights/onnx.h"
 #include "weights/weights_private.h"
 
 #include <stdio.h>
@@ -197,10 +199,16 @@ thaw_status thaw_weight_open_h5(const char *path, thaw_h5 **out) {
 }
 
 thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) {
+  return thaw_weight_file_open_for(path, NULL, out);
+}
+
+thaw_status thaw_weight_file_open_for(const char *path, const thaw_shape *input, thaw_weight_file *out) {
   *out = (thaw_weight_file){.path = path};
   thaw_status status;
   if (thaw_weight_is_safetensors(path)) {
     status = thaw_weight_open_safetensors(out);
+  } else if (thaw_weight_is_onnx(path)) {
+    status = thaw_onnx_open_weights(input, out);
   } else {
     THAW_TRY(thaw_weight_open_h5(path, &out->h5));
     status = read_directory(out);
@@ -232,7 +240,7 @@ bool thaw_weights_are_torch(const char *path) {
 
 bool thaw_weights_recognize(const char *path) {
   thaw_h5 *h5;
-  if (thaw_weight_is_safetensors(path)) return true;
+  if (thaw_weight_is_safetensors(path) || thaw_weight_is_onnx(path)) return true;
   if (thaw_weight_open_h5(path, &h5) != THAW_OK) return false;
   bool known = has_layer_names(h5, "/") || has_layer_names(h5, "/model_weights") || thaw_weight_file_is_object_tree(h5);
   thaw_h5_close(h5);

@@ -95,7 +95,7 @@ static thaw_status read_all(thaw_graph *graph, const thaw_weight_file *file, con
 thaw_status thaw_weights_load(thaw_graph *graph, const char *path, thaw_log *log, char digest_out[65]) {
   thaw_weight_file file;
   thaw_weight_map map = {0};
-  THAW_TRY(thaw_weight_file_open(path, &file));
+  THAW_TRY(thaw_weight_file_open_for(path, &thaw_graph_view(graph, 0)->layer.output, &file));
   thaw_status status = thaw_weight_map_make(graph, &file, false, &map);
   if (status == THAW_OK) status = read_all(graph, &file, &map, log);
   thaw_weight_map_clear(&map);

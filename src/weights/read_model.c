@@ -8,6 +8,7 @@
  * Keras 3. */
 #include "thaw/zip.h"
 #include "weights/layer_config.h"
+#include "weights/onnx.h"
 #include "weights/weights_private.h"
 
 #include "thaw/memory.h"
@@ -272,6 +273,7 @@ thaw_status thaw_weights_read_model(const char *path, const thaw_shape *input, c
                                     int32_t *last_out) {
   char *text = NULL;
   *out = NULL;
+  if (thaw_weight_is_onnx(path)) return thaw_onnx_read_model(path, input, cut, out, last_out);
   THAW_TRY(read_text(path, &text));
   thaw_status status = thaw_weight_parse_model(path, text, strlen(text), input, cut, out);
   thaw_free(text);

@@ -57,6 +57,8 @@ typedef struct thaw_weight_file {
 
 /* Reads the directory, not the values. On failure nothing stays open. */
 thaw_status thaw_weight_file_open(const char *path, thaw_weight_file *out) THAW_CHECKED;
+/* For images of this shape: in ONNX models the order of a dense layer's weights may depend on it. */
+thaw_status thaw_weight_file_open_for(const char *path, const thaw_shape *input, thaw_weight_file *out) THAW_CHECKED;
 /* Opens an HDF5 file, or the one inside a .keras archive. */
 thaw_status thaw_weight_open_h5(const char *path, thaw_h5 **out) THAW_CHECKED;
 void thaw_weight_file_close(thaw_weight_file *file);

@@ -49,7 +49,7 @@ rule_order() {
 rule_libraries() {
   local entry header owner
   for entry in mpi.h=comm hdf5.h=h5 H5public.h=h5 png.h=image jpeglib.h=image yaml.h=config cblas.h=kernel jansson.h=weights \
-    zip.h=base zlib.h=import; do
+    zip.h=base zlib.h=import protobuf-c/protobuf-c.h=weights onnx.pb-c.h=weights; do
     header=${entry%%=*} owner=${entry##*=}
     grep -rnE "#include <$header>" src include | grep -v "^src/$owner/" | sed "s|\$|  (only src/$owner may)|" || true
   done
