@@ -20,6 +20,8 @@ static H5T_conv_ret_t refuse_overflow(H5T_conv_except_t what, hid_t source, hid_
 
 static thaw_status check_conversion(const thaw_h5 *file, const char *name, thaw_h5_type stored, thaw_h5_type wanted) {
   size_t width = thaw_h5_type_size(wanted);
+  if (stored == THAW_H5_BF16 && wanted == THAW_H5_F32) return THAW_OK;
+  if (stored == THAW_H5_BF16) width = 0;
   if (width && thaw_h5_type_size(stored) && (is_integer(stored) || !is_integer(wanted))) return THAW_OK;
   return thaw_fail(THAW_ERR_DATA, "%s: %s holds %s, expected %s", file->path, name, thaw_h5_type_name(stored),
                    thaw_h5_type_name(wanted));
@@ -52,12 +54,35 @@ static hid_t memory_space(hid_t space) {
   return H5Screate_simple(rank, high, NULL);
 }
 
+/* bfloat16 is the upper half of float32. The halves are read into the upper end of `out`, as the file has them, and
+ * spread from there. */
+static thaw_status read_bfloat16(const thaw_h5 *file, const char *name, hid_t dataset, hid_t memory, hid_t space,
+                                 float *out) {
+  size_t count = (size_t)H5Sget_select_npoints(space);
+  hid_t stored = H5Dget_type(dataset);
+  uint16_t *half = (uint16_t *)(void *)out + count;
+  thaw_status status = THAW_OK;
+  if (stored < 0 || H5Tget_size(stored) != sizeof *half ||
+      H5Dread(dataset, stored, memory, space, H5P_DEFAULT, half) < 0)
+    status = thaw_h5_fail(file, THAW_ERR_DATA, name, "cannot be read");
+  if (stored >= 0) H5Tclose(stored);
+  for (size_t i = 0; i < count && status == THAW_OK; i++) {
+    uint16_t bits;
+    memcpy(&bits, half + i, sizeof bits);
+    const uint32_t wide = (uint32_t)bits << 16;
+    memcpy(out + i, &wide, sizeof wide);
+  }
+  return status;
+}
+
 /* Reads the block that is selected in `space` into `out`. */
-static thaw_status read_selected(const thaw_h5 *file, const char *name, hid_t dataset, hid_t space, thaw_h5_type type,
-                                 void *out) {
+static thaw_status read_selected(const thaw_h5 *file, const char *name, hid_t dataset, hid_t space, thaw_h5_type stored,
+                                 thaw_h5_type type, void *out) {
   hid_t memory = memory_space(space), wanted = thaw_h5_make_type(type), transfer = H5Pcreate(H5P_DATASET_XFER);
   thaw_status status = THAW_OK;
-  if (memory < 0 || wanted < 0 || transfer < 0 || H5Pset_type_conv_cb(transfer, refuse_overflow, NULL) < 0)
+  if (stored == THAW_H5_BF16 && memory >= 0)
+    status = read_bfloat16(file, name, dataset, memory, space, out);
+  else if (memory < 0 || wanted < 0 || transfer < 0 || H5Pset_type_conv_cb(transfer, refuse_overflow, NULL) < 0)
     status = thaw_h5_fail(file, THAW_ERR_INTERNAL, name, "HDF5 cannot be set up");
   else if (H5Dread(dataset, wanted, memory, space, transfer, out) < 0)
     status = thaw_h5_fail(file, THAW_ERR_DATA, name, "cannot be read");
@@ -81,7 +106,7 @@ thaw_status thaw_h5_read(thaw_h5 *file, const char *dataset, thaw_h5_type type, 
   THAW_TRY(thaw_h5_check_chunks(file, dataset, id, &info, 0, info.dim[0]));
   hid_t space = H5Dget_space(id);
   if (space < 0) return thaw_h5_fail(file, THAW_ERR_DATA, dataset, "cannot be read");
-  thaw_status status = read_selected(file, dataset, id, space, type, out);
+  thaw_status status = read_selected(file, dataset, id, space, info.type, type, out);
   H5Sclose(space);
   return status;
 }
@@ -96,7 +121,7 @@ thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *dataset, thaw_h5_type t
   THAW_TRY(check_conversion(file, dataset, info.type, type));
   THAW_TRY(select_rows(file, dataset, id, &info, first, rows, &space));
   thaw_status status = THAW_OK;
-  if (rows && info.count) status = read_selected(file, dataset, id, space, type, out);
+  if (rows && info.count) status = read_selected(file, dataset, id, space, info.type, type, out);
   H5Sclose(space);
   return status;
 }

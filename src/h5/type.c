@@ -9,6 +9,7 @@ size_t thaw_h5_type_size(thaw_h5_type type) {
     return 1;
   case THAW_H5_U16:
   case THAW_H5_F16:
+  case THAW_H5_BF16:
     return 2;
   case THAW_H5_I32:
   case THAW_H5_F32:
@@ -39,6 +40,8 @@ const char *thaw_h5_type_name(thaw_h5_type type) {
     return "float32";
   case THAW_H5_F64:
     return "float64";
+  case THAW_H5_BF16:
+    return "bfloat16";
   case THAW_H5_STRING:
     return "string";
   case THAW_H5_OTHER:
@@ -61,6 +64,7 @@ static thaw_h5_type classify_float(hid_t stored) {
   if (size == 8) return THAW_H5_F64;
   if (size != 2 || H5Tget_fields(stored, &sign, &exponent, &exponent_size, &mantissa, &mantissa_size) < 0)
     return THAW_H5_OTHER;
+  if (exponent_size == 8 && mantissa_size == 7 && H5Tget_order(stored) == H5T_ORDER_LE) return THAW_H5_BF16;
   return exponent_size == 5 && mantissa_size == 10 ? THAW_H5_F16 : THAW_H5_OTHER;
 }
 
@@ -72,6 +76,8 @@ thaw_h5_type thaw_h5_classify(hid_t stored) {
     return classify_float(stored);
   case H5T_STRING:
     return THAW_H5_STRING;
+  case H5T_OPAQUE: /* NumPy has no bfloat16: h5py stores ml_dtypes' as bytes */
+    return H5Tget_size(stored) == 2 ? THAW_H5_BF16 : THAW_H5_OTHER;
   case H5T_ENUM: /* bool, as h5py stores it */
     return H5Tget_size(stored) == 1 ? THAW_H5_U8 : THAW_H5_OTHER;
   default:
@@ -105,6 +111,7 @@ hid_t thaw_h5_make_type(thaw_h5_type type) {
     return H5Tcopy(H5T_IEEE_F32LE);
   case THAW_H5_F64:
     return H5Tcopy(H5T_IEEE_F64LE);
+  case THAW_H5_BF16:
   case THAW_H5_STRING:
   case THAW_H5_OTHER:
     break;

@@ -51,16 +51,17 @@ static thaw_status read_attributes(walker *w, const char *object) {
 }
 
 static thaw_status read_numbers(walker *w, const char *dataset, const thaw_h5_info *info) {
-  int64_t rows = info->rank ? info->dim[0] : 1, width = (int64_t)thaw_h5_type_size(info->type);
+  thaw_h5_type type = info->type == THAW_H5_BF16 ? THAW_H5_F32 : info->type;
+  int64_t rows = info->rank ? info->dim[0] : 1, width = (int64_t)thaw_h5_type_size(type);
   if (info->count == 0) return THAW_OK;
   int64_t row_bytes = info->count / rows * width, step = BLOCK_BYTES / row_bytes;
   if (row_bytes > BLOCK_BYTES) step = 1;
   char *block = thaw_new((size_t)(step < rows ? step : rows), (size_t)row_bytes);
   if (!block) return THAW_ERR_MEMORY;
-  thaw_status status = info->rank ? THAW_OK : thaw_h5_read(w->file, dataset, info->type, 1, block);
+  thaw_status status = info->rank ? THAW_OK : thaw_h5_read(w->file, dataset, type, 1, block);
   for (int64_t first = 0; info->rank && first < rows && status == THAW_OK; first += step) {
     int64_t count = rows - first < step ? rows - first : step;
-    status = thaw_h5_read_rows(w->file, dataset, info->type, first, count, block);
+    status = thaw_h5_read_rows(w->file, dataset, type, first, count, block);
     w->bytes_left -= count * row_bytes;
     if (w->bytes_left < 0) break;
   }

@@ -9,7 +9,7 @@
 static bool is_readable(const thaw_weight *weight) {
   thaw_h5_type type = weight->info.type;
   if (weight->role == THAW_ROLE_COUNT && (type == THAW_H5_I32 || type == THAW_H5_I64)) return true;
-  return type == THAW_H5_F32 || type == THAW_H5_F16 || type == THAW_H5_F64;
+  return type == THAW_H5_F32 || type == THAW_H5_F16 || type == THAW_H5_F64 || type == THAW_H5_BF16;
 }
 
 static thaw_status check_values(const thaw_weight_file *file, const char *layer, const thaw_weight *weight,
@@ -39,8 +39,8 @@ static thaw_status read_param(const thaw_weight_file *file, const char *layer, c
                               thaw_param *param) {
   size_t count = thaw_param_count(param);
   if (!is_readable(weight))
-    return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s holds %s, expected float32, float16 or float64", file->path,
-                     layer, weight->dataset, thaw_weight_type_name(weight));
+    return thaw_fail(THAW_ERR_DATA, "%s: layer '%s': %s holds %s, expected float32, float16, bfloat16 or float64",
+                     file->path, layer, weight->dataset, thaw_weight_type_name(weight));
   if (!param->value) return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no memory for its weights", layer);
   if (!thaw_weight_shape_matches(weight, param)) return read_colours(file, layer, weight, param);
   THAW_TRY(thaw_weight_read(file, weight, param->value));

@@ -178,8 +178,29 @@ static bool file_is_numbered(const thaw_weight_file *file) {
   return true;
 }
 
+/* Keras 3's files without names number the layers of a class in the order of model.layers, not of their creation (which
+ * for InceptionV3 is another). Ranks are places in the file's whole network: of a network cut off where all its
+ * branches meet, they are the same. */
+static thaw_status map_by_place(const thaw_graph *graph, const thaw_weight_file *file, thaw_weight_map *map) {
+  size_t rank[CLASSES] = {0};
+  int32_t *order = thaw_new((size_t)thaw_graph_count(graph), sizeof *order), count;
+  thaw_status status = order ? thaw_weight_keras_order(graph, order, &count) : THAW_ERR_MEMORY;
+  map->how = "by class and place";
+  for (int32_t i = 0; status == THAW_OK && i < count; i++) {
+    const thaw_node *node = thaw_graph_view(graph, order[i]);
+    if (!is_wanted(node, false)) continue;
+    int class_index = class_of_node(&node->layer);
+    if (class_index >= 0) map->layer[order[i]] = numbered_layer(file, class_index, rank[class_index]++);
+    if (!map->layer[order[i]]) status = fail_missing(file, graph, map, node->layer.name);
+    map->layers++;
+  }
+  thaw_free(order);
+  return status;
+}
+
 static thaw_status map_by_number(const thaw_graph *graph, const thaw_weight_file *file, thaw_weight_map *map) {
   size_t rank[CLASSES] = {0};
+  if (!file->named) return map_by_place(graph, file, map);
   map->how = "by class and number";
   for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
     const thaw_node *node = thaw_graph_view(graph, i);

@@ -1,6 +1,6 @@
-/* export_models FOLDER [WEIGHTS_FOLDER]: whole networks as Keras models for keras_roundtrip.py, each with inputs and
- * thaw's own outputs beside it: FOLDER/<name>.h5, FOLDER/<name>_io.h5.
- * export_models --check FILE ARCHITECTURE: prints the digest of a backbone read from a model file. */
+/* export_models FOLDER WEIGHTS_FOLDER [ARCHITECTURE ...]: whole networks as Keras models for keras_roundtrip.py, each
+ * with inputs and thaw's own outputs beside it: FOLDER/<name>.h5, FOLDER/<name>_io.h5. export_models --check FILE
+ * ARCHITECTURE: prints the digest of a backbone read from a model file. */
 #include "thaw/digest.h"
 #include "thaw/file.h"
 #include "thaw/h5.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SIZE = 72, IMAGES = 4, CLASSES = 5 };
+enum { SIZE = 76, IMAGES = 4, CLASSES = 5 };
 
 static const struct {
   const char *architecture, *weights;
@@ -23,7 +23,10 @@ static const struct {
     {"densenet121", NULL},
     {"xception", NULL},
     {"efficientnetb0", NULL},
+    {"resnet50v2", NULL},
+    {"inceptionv3", NULL},
 };
+enum { MODELS = sizeof models / sizeof models[0] };
 
 static thaw_status add_head(thaw_graph *graph, int32_t node) {
   thaw_batch_norm_config norm = {.momentum = 0.99, .epsilon = 1e-3, .center = true, .scale = true};
@@ -135,17 +138,22 @@ static thaw_status export_graph(const thaw_graph *graph, const char *folder, con
   return status;
 }
 
+/* Prints the name when it is done. */
+static thaw_status export_one(const char *folder, const char *architecture, const char *weights) {
+  thaw_graph *graph = NULL;
+  thaw_status status = build(architecture, weights && thaw_file_exists(weights) ? weights : NULL, &graph);
+  if (status == THAW_OK) status = export_graph(graph, folder, architecture);
+  if (status == THAW_OK) printf("%s\n", architecture);
+  thaw_graph_destroy(graph);
+  return status;
+}
+
 static thaw_status export_all(const char *folder, const char *weights_folder) {
-  for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
-    thaw_graph *graph = NULL;
-    char *weights = models[i].weights && weights_folder ? thaw_path_join(weights_folder, models[i].weights) : NULL;
-    bool present = weights && thaw_file_exists(weights);
-    thaw_status status = build(models[i].architecture, present ? weights : NULL, &graph);
-    if (status == THAW_OK) status = export_graph(graph, folder, models[i].architecture);
-    thaw_graph_destroy(graph);
+  for (size_t i = 0; i < MODELS; i++) {
+    char *weights = models[i].weights ? thaw_path_join(weights_folder, models[i].weights) : NULL;
+    thaw_status status = export_one(folder, models[i].architecture, weights);
     thaw_free(weights);
     THAW_TRY(status);
-    printf("%s\n", models[i].architecture);
   }
   return THAW_OK;
 }
@@ -164,13 +172,15 @@ static thaw_status check(const char *path, const char *architecture) {
 }
 
 int main(int argc, char **argv) {
-  thaw_status status;
+  thaw_status status = THAW_OK;
   if (argc == 4 && strcmp(argv[1], "--check") == 0)
     status = check(argv[2], argv[3]);
-  else if (argc == 2 || argc == 3)
-    status = export_all(argv[1], argc == 3 ? argv[2] : NULL);
+  else if (argc == 3)
+    status = export_all(argv[1], argv[2]);
+  else if (argc < 3)
+    status = thaw_fail(THAW_ERR_USAGE, "usage: export_models FOLDER WEIGHTS_FOLDER [ARCHITECTURE ...]");
   else
-    status = thaw_fail(THAW_ERR_USAGE, "usage: export_models FOLDER [WEIGHTS_FOLDER]");
+    for (int i = 3; i < argc && status == THAW_OK; i++) status = export_one(argv[1], argv[i], NULL);
   if (status != THAW_OK) fprintf(stderr, "error: %s\n", thaw_message());
   return thaw_exit_code(status);
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# keras_roundtrip.sh EXPORT_MODELS SOURCE THAW: exported models in the real Keras and back; a run and its export.
+# keras_roundtrip.sh EXPORT_MODELS SOURCE THAW [ARCHITECTURE ...]: exported models in the real Keras and back; a run and its export.
 # Uses the interpreter THAW_KERAS_PYTHON when set, else installs Keras into a throw-away environment; where that is
 # impossible the test is skipped (77).
 set -euo pipefail
 program=$1 source=$2 thaw=$3
+shift 3
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
@@ -19,7 +20,7 @@ if [ -z "$python" ]; then
 fi
 "$python" -c 'import keras, h5py' 2>/dev/null || { echo "$python has no keras and h5py, skipped"; exit 77; }
 
-names=$("$program" "$folder" "$source/../shared/weights")
+names=$("$program" "$folder" "$source/../shared/weights" "$@")
 # shellcheck disable=SC2086
 "$python" "$source/tests/weights/keras_roundtrip.py" "$program" "$folder" $names
 THAW_KERAS_PYTHON=$python bash "$source/tests/weights/export.sh" "$thaw" "$source"

@@ -1,4 +1,4 @@
-"""keras3_*.h5: weight files written by the real Keras 3, one small network in four layouts. Run: python make_fixtures.py
+"""keras3_*.h5, bfloat16*.h5: weight files written by the real Keras 3, one small network in four layouts and in half precision. Run: python make_fixtures.py
 
 Element i (row-major) of weight w (Keras' order) of layer l is (i % 23) / 8 + l + w / 4, exact in half precision.
 """
@@ -40,3 +40,10 @@ nested = keras.Sequential([keras.Input((8, 8, 3)), inner, L.Flatten(), L.Dense(2
 fill(layers)
 layers[0].trainable = False  # the old layouts write trainable weights first
 save(nested, "keras3_nested")
+
+keras.backend.clear_session()
+layers = [L.Conv2D(4, 3, name="first", dtype="bfloat16"), L.BatchNormalization(name="norm"),
+          L.DepthwiseConv2D(3, name="spread", dtype="bfloat16")]
+half = keras.Sequential([keras.Input((8, 8, 3)), *layers, L.Flatten(), L.Dense(2, name="top", dtype="float16")])
+fill(layers)
+save(half, "bfloat16")

@@ -6,6 +6,7 @@
 #include "thaw/h5.h"
 #include "thaw/memory.h"
 #include "thaw/weights.h"
+#include "thaw/zoo.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -137,6 +138,80 @@ static void files_of_keras_3(void **state) {
     assert_string_equal(digest, first); /* the digest is of the values, not of the file */
     thaw_free(path);
   }
+}
+
+/* Keras' own file of half-precision layers: bfloat16, which HDF5 knows as bytes only. */
+static void bfloat16(void **state) {
+  (void)state;
+  char digest[THAW_DIGEST_TEXT];
+  static const char *const file[] = {"bfloat16.weights.h5", "bfloat16.h5"};
+  for (int i = 0; i < 2; i++) {
+    char *path = thaw_path_join(THAW_TEST_DATA, file[i]);
+    assert_loads(path, NULL, digest);
+    thaw_free(path);
+  }
+}
+
+/* The same groups and values, without attributes: no names of layers. */
+static void copy_unnamed(thaw_h5 *from, thaw_h5 *to, const char *group) {
+  thaw_strings names = {0};
+  assert_thaw_ok(thaw_h5_list(from, group, &names));
+  for (size_t i = 0; i < names.count; i++) {
+    char *path = thaw_format("%s/%s", group[1] ? group : "", names.item[i]);
+    if (thaw_h5_is_group(from, path)) {
+      assert_thaw_ok(thaw_h5_create_group(to, path));
+      copy_unnamed(from, to, path);
+    } else {
+      thaw_h5_info info;
+      assert_thaw_ok(thaw_h5_describe(from, path, &info));
+      thaw_h5_layout layout = {.type = THAW_H5_F32, .rank = info.rank};
+      memcpy(layout.dim, info.dim, sizeof layout.dim);
+      float *value = thaw_new((size_t)info.count, sizeof *value);
+      assert_non_null(value);
+      assert_thaw_ok(thaw_h5_read(from, path, THAW_H5_F32, info.count, value));
+      assert_thaw_ok(thaw_h5_write(to, path, &layout, value));
+      thaw_free(value);
+    }
+    thaw_free(path);
+  }
+  thaw_strings_clear(&names);
+}
+
+static void strip_names(const char *from_path, const char *to_path) {
+  thaw_h5 *from, *to;
+  assert_thaw_ok(thaw_h5_open(from_path, &from));
+  assert_thaw_ok(thaw_h5_create(to_path, &to));
+  copy_unnamed(from, to, "/");
+  thaw_h5_close(from);
+  assert_thaw_ok(thaw_h5_commit(to));
+}
+
+/* Layers of InceptionV3 in Keras' order are not in that of their numbers, and files of early Keras 3 have no names: the
+ * weights are found by their place. */
+static void unnamed_inception_v3(void **state) {
+  (void)state;
+  char *path = thaw_path_join(folder, "named.weights.h5"), *bare = thaw_path_join(folder, "bare.weights.h5");
+  char digest[THAW_DIGEST_TEXT], again[THAW_DIGEST_TEXT];
+  thaw_graph *graph, *copy;
+  int32_t last;
+  const thaw_shape input = {.rank = 3, .h = 75, .w = 75, .c = 3};
+  assert_thaw_ok(thaw_zoo_build("inceptionv3", input, NULL, &graph, &last));
+  assert_thaw_ok(thaw_zoo_build("inceptionv3", input, NULL, &copy, &last));
+  assert_thaw_ok(thaw_graph_bind(graph));
+  assert_thaw_ok(thaw_graph_bind(copy));
+  thaw_graph_initialize(graph, 3, false);
+  assert_thaw_ok(thaw_weights_digest(graph, false, digest));
+  assert_thaw_ok(thaw_weights_save_objects(graph, path));
+  assert_thaw_ok(thaw_weights_load(copy, path, NULL, again));
+  assert_string_equal(again, digest);
+  strip_names(path, bare);
+  thaw_graph_initialize(copy, 4, false);
+  assert_thaw_ok(thaw_weights_load(copy, bare, NULL, again));
+  assert_string_equal(again, digest);
+  thaw_graph_destroy(graph);
+  thaw_graph_destroy(copy);
+  thaw_free(path);
+  thaw_free(bare);
 }
 
 static void old_names_and_other_types(void **state) {
@@ -302,6 +377,8 @@ static void description_is_a_table(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(files_of_keras_3),
+      cmocka_unit_test(bfloat16),
+      cmocka_unit_test(unnamed_inception_v3),
       cmocka_unit_test(old_names_and_other_types),
       cmocka_unit_test(matched_by_order_and_by_number),
       cmocka_unit_test(first_generation_of_resnet50),
