@@ -36,7 +36,7 @@ while [ $# -gt 0 ]; do
 done
 if [ "$networks" = all ]; then
   networks=vgg16,vgg19,resnet50,resnet101,resnet152,resnet50v2,resnet101v2,resnet152v2,densenet121,densenet169,densenet201
-  networks+=,inceptionv3,xception,mobilenet,mobilenetv2,efficientnetb0,efficientnetb1,efficientnetb2,efficientnetb3
+  networks+=,inceptionv3,xception,mobilenet,mobilenetv2,efficientnetb0,efficientnetb1,efficientnetb2,efficientnetb3,resnet18,resnet34
 fi
 IFS=, read -ra networks <<<"$networks"
 IFS=, read -ra peers <<<"$peers"
@@ -90,7 +90,7 @@ if [ "$measure" = 0 ]; then
 fi
 
 for network in "${networks[@]}"; do
-  thaw_line forward "$network" --network "$network" --batch 16
+  thaw_line forward "$network" --network "$network" --batch 16 --no-layers
   export_onnx "$network"
   for name in "${peers[@]}"; do peer "$name" forward "$network"; done
 done

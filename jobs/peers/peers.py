@@ -219,6 +219,19 @@ def keras_network(keras, network, channels_last=True):
     return getattr(keras.applications, name)(weights=None, include_top=False, input_shape=shape, pooling="avg")
 
 
+def keras_whole_batch_norm():
+    """Keras writes batch-norm as a subtraction, a product and a sum, which onnxruntime does not fold; as one operation it
+    does."""
+    import keras
+    import torch
+
+    def whole(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
+        values = [None if v is None else keras.ops.convert_to_tensor(v) for v in (mean, variance, scale, offset)]
+        return torch.nn.functional.batch_norm(x, *values, training=False, eps=epsilon)
+
+    keras.src.backend.nn.batch_normalization = whole
+
+
 def keras_export(network, options):
     """The very network of the other rows, in the layout that ONNX knows. Keras has no DenseNet in that layout."""
     if "densenet" in network or NETWORKS[network][0] is None:
@@ -228,6 +241,7 @@ def keras_export(network, options):
     import keras
 
     keras.config.set_image_data_format("channels_first")
+    keras_whole_batch_norm()
     write_onnx(lambda: keras_network(keras, network, channels_last=False), network, options)
 
 
