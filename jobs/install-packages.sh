@@ -14,7 +14,7 @@ for group in "${@:-build}"; do
   case $group in
   build) wanted+=("${build[@]}") ;;
   test) wanted+=("${test[@]}") ;;
-  cluster) wanted+=(slurm-wlm munge iproute2) ;;
+  cluster) wanted+=(slurm-wlm munge iproute2 debootstrap) ;;
   fuzz) wanted+=("${fuzz[@]}") ;;
   data) wanted+=("${data[@]}") ;;
   *) sed -n '2,3s/^# //p' "$0" && exit 2 ;;
