@@ -5,7 +5,7 @@
  * neighbour's and get the result from it. Rabenseifner, "Optimization of collective reduction operations", 2004. */
 #include "comm/exchange.h"
 
-enum { RING_LEAST = 2048 }; /* values in a part: below it, a step's latency costs more than folding's bytes */
+enum { RING_LEAST = 8192 }; /* values in a part: below it, a step's latency costs more than folding's bytes */
 
 /* ------------------------------------------------------------------ ring */
 
@@ -59,11 +59,11 @@ static int node_of(const fold *f, int active) {
 }
 
 /* The part of `active` after `halvings`. */
-static void set_part(const fold *f, int active, size_t count, int halvings, size_t *first, size_t *length) {
+static void set_part(int active, size_t count, int halvings, size_t *first, size_t *length) {
   size_t low = 0, high = count;
   for (int level = 1; level <= halvings; level++) {
     size_t middle = low + (high - low) / 2;
-    if (active >> (f->levels - level) & 1)
+    if (active >> (level - 1) & 1)
       low = middle;
     else
       high = middle;
@@ -87,13 +87,14 @@ static void fold_step(const fold *f, int node, size_t count, bool before, exchan
   }
 }
 
-/* `level` 1 ..: both partners have the same range, one keeps its lower and one its upper half. */
+/* `level` 1 ..: both partners have the same range, one keeps its lower and one its upper half. The first and longest
+ * messages go to neighbours, which are likely on the same switch. */
 static void halving_step(const fold *f, size_t count, int level, bool adds, exchange_step *out) {
-  int partner = f->active ^ 1 << (f->levels - level);
+  int partner = f->active ^ 1 << (level - 1);
   out->kind = adds ? EXCHANGE_ADD : EXCHANGE_COPY;
   out->to = out->from = node_of(f, partner);
-  set_part(f, adds ? partner : f->active, count, level, &out->send_first, &out->send_count);
-  set_part(f, adds ? f->active : partner, count, level, &out->keep_first, &out->keep_count);
+  set_part(adds ? partner : f->active, count, level, &out->send_first, &out->send_count);
+  set_part(adds ? f->active : partner, count, level, &out->keep_first, &out->keep_count);
 }
 
 static void doubling_step(const fold *f, size_t count, int level, exchange_step *out) {
@@ -115,7 +116,7 @@ static bool fold_steps(int nodes, int node, size_t count, bool integers, int ind
     doubling_step(&f, count, index, out);
   } else if (index == f.levels + 1) {
     out->kind = EXCHANGE_CONVERT;
-    set_part(&f, f.active, count, f.levels, &out->keep_first, &out->keep_count);
+    set_part(f.active, count, f.levels, &out->keep_first, &out->keep_count);
   } else {
     bool adds = index <= f.levels;
     halving_step(&f, count, adds ? index : last - index, adds, out);

@@ -115,7 +115,7 @@ static void few_values(void **state) {
 static void many_values(void **state) {
   (void)state;
   static const int nodes[] = {2, 3, 5, 6, 7, 8, 12};
-  for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) play(nodes[i], 2048 * 12 + 5, false);
+  for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) play(nodes[i], 8192 * 7 + 5, false);
 }
 
 /* Bytes that a node sends, where all are equal: 8 + 4 per value, less its own part. */
