@@ -34,8 +34,8 @@ thaw_status comm_check(thaw_comm *comm, int code, const char *call) {
   return thaw_fail(THAW_ERR_RUN, "%s failed: %s", call, text);
 }
 
-/* The ranks that share memory with this one: of the machine, or of THAW_NODE_RANKS successive ranks on it (1: none
- * share, as if each rank were on a node of its own; the cores of a socket, so that sums stay inside it). */
+/* The ranks that share memory with this one: of the machine, or of THAW_NODE_RANKS successive ranks on it (for
+ * tests: several nodes on one machine). */
 static thaw_status find_node(thaw_comm *comm) {
   MPI_Comm machine;
   int rank, code = MPI_Comm_split_type(comm->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &machine);

@@ -163,6 +163,7 @@ static thaw_status run_steps(trainer *t) {
 
 /* [collective] Who made the others wait: the rank that itself waited least in MPI calls since `before`. */
 static thaw_status show_waiting(trainer *t, double before) {
+  const double worth_saying = 0.2, seconds = thaw_seconds() - t->epoch_started;
   int size = thaw_comm_size(t->comm), slowest = 0;
   if (size == 1) return THAW_OK;
   double *waited = thaw_new((size_t)size, sizeof *waited), sum = 0, most = 0;
@@ -177,6 +178,10 @@ static thaw_status show_waiting(trainer *t, double before) {
   if (status == THAW_OK)
     thaw_verbose(t->log, "waiting: slowest rank %d (%s), waited %.2f s; mean %.2f s, most %.2f s", slowest,
                  thaw_comm_host_of(t->comm, slowest), waited[slowest], sum / size, most);
+  double for_it = (sum - waited[slowest]) / (size - 1) - waited[slowest];
+  if (status == THAW_OK && seconds > 10 && for_it > worth_saying * seconds)
+    thaw_info(t->log, "rank %d (%s) is slow: the others waited for it %.0f %% of the epoch", slowest,
+              thaw_comm_host_of(t->comm, slowest), 100 * for_it / seconds);
   thaw_free(waited);
   return status;
 }
