@@ -82,7 +82,7 @@ thaw_line() {
 }
 
 export_onnx() {
-  if has onnxruntime || has openvino; then peer keras export "$1"; fi
+  if [ ! -s "$onnx/$1.onnx" ] && { has onnxruntime || has openvino; }; then peer keras export "$1"; fi
 }
 if [ "$measure" = 0 ]; then
   for network in "${networks[@]}"; do export_onnx "$network"; done
