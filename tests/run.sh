@@ -27,12 +27,15 @@ build() {
     { grep -E -A 12 'error|warning|FAILED' "$log" || tail -40 "$log"; echo "run.sh: the build in $folder failed"; exit 1; }
 }
 
-passed=0 failed=0 skipped=0
-# suite FOLDER [CTEST OPTION ...]: runs ctest there and adds to the counts.
+passed=0 failed=0 skipped=0 reasons="" parts=""
+# suite NAME FOLDER [CTEST OPTION ...]: runs ctest there, for at most 40 minutes, and adds to the counts. Each test has a limit of its own.
 suite() {
-  local folder=$1 log=$1/ctest.log
-  shift
-  ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" -R "$pattern" "$@" 2>&1 | tee "$log" || true
+  local name=$1 folder=$2 log=$2/ctest.log started=$SECONDS
+  shift 2
+  timeout --kill-after=60 2400 ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" -R "$pattern" "$@" 2>&1 | tee "$log" ||
+    { [ "${PIPESTATUS[0]}" -lt 124 ] || { echo "run.sh: $name: not done after 40 minutes" && failed=$((failed + 1)); }; }
+  parts+="$(printf '%-34s | %s s' "$name" $((SECONDS - started)))"$'\n'
+  reasons+=$(grep -h '^skipped: ' "$folder/Testing/Temporary/LastTest.log" 2>/dev/null || true)$'\n'
   passed=$((passed + $(grep -cE '^ *[0-9]+/[0-9]+ Test +#.* Passed ' "$log" || true)))
   skipped=$((skipped + $(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*Skipped ' "$log" || true)))
   failed=$((failed + $(grep -cE '^ *[0-9]+/[0-9]+ Test +#.*\*\*\*(Failed|Timeout|Exception|Not Run)' "$log" || true)))
@@ -45,12 +48,12 @@ build build-test -DCMAKE_BUILD_TYPE=Release
 if [ $all = yes ]; then
   export THAW_FAULT_TABLE=$PWD/build-test/faults.txt
   rm -f "$THAW_FAULT_TABLE"
-  suite build-test
+  suite "release build, all tests" build-test
   build build-sanitize -DCMAKE_BUILD_TYPE=RelWithDebInfo -DTHAW_SANITIZE=address,undefined
   # The MPI library keeps memory until the process ends, so leaks are looked for in the tests without it. Whole trainings of
   # VGG16 would take an hour.
-  LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp suite build-sanitize -L unit -LE long -E 'fine_tuning|thawing'
-  ASAN_OPTIONS=detect_leaks=0 suite build-sanitize -L mpi -LE long -E 'fine_tuning|thawing'
+  LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp suite "sanitizers, without MPI" build-sanitize -L unit -LE long -E 'fine_tuning|thawing'
+  ASAN_OPTIONS=detect_leaks=0 suite "sanitizers, with MPI" build-sanitize -L mpi -LE long -E 'fine_tuning|thawing'
   code=0
   tests/fuzz/run.sh --seconds 15 || code=$?
   case $code in 0) passed=$((passed + 1)) ;; 77) skipped=$((skipped + 1)) ;; *) failed=$((failed + 1)) ;; esac
@@ -59,7 +62,11 @@ if [ $all = yes ]; then
     sort -t'|' -k2,2 -s "$THAW_FAULT_TABLE" && echo
   fi
 else
-  suite build-test -LE long
+  suite "release build" build-test -LE long
 fi
+if [ -n "${reasons//[[:space:]]/}" ]; then
+  printf '\nwhy tests, or parts of them, were skipped\n' && sed '/^$/d; s/^skipped: //' <<<"$reasons" | sort | uniq -c
+fi
+printf '\n%-34s | time\n%s' part "$parts"
 echo "tests: $passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
