@@ -26,7 +26,7 @@ typedef enum thaw_h5_type {
   THAW_H5_F16, /* in memory uint16_t holding IEEE half precision bits */
   THAW_H5_F32,
   THAW_H5_F64,
-  THAW_H5_BF16, /* found in a file only, as a float or, by h5py, as two opaque bytes; read as F32 */
+  THAW_H5_BF16,   /* found in a file only, as a float or, by h5py, as two opaque bytes; read as F32 */
   THAW_H5_STRING, /* variable or fixed length in the file; in memory thaw_strings */
   THAW_H5_OTHER   /* found in a file, not readable through this module */
 } thaw_h5_type;

@@ -18,6 +18,7 @@ static const char details[] =
     "  thaw inspect shards/train/train-00000.h5\n"
     "  thaw inspect job.yaml\n"
     "  thaw inspect vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5\n"
+    "  thaw inspect --verify mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5\n"
     "  thaw inspect runs/flowers\n"
     "  thaw inspect runs/flowers/best.h5\n"
     "  thaw inspect cache runs/cache\n"
@@ -40,6 +41,10 @@ thaw_status cli_inspect(cli_context *cli) {
        .kind = CLI_FLAG,
        .target = &inspect.augment,
        .help = "FILE is a job: show samples before and after its augmentation (needs --sheet)"},
+      {.name = "verify",
+       .kind = CLI_FLAG,
+       .target = &inspect.verify,
+       .help = "FILE is weights or a model: run it on a built-in image and judge the features"},
       {.name = "digest",
        .kind = CLI_FLAG,
        .target = &inspect.digest,
@@ -63,6 +68,7 @@ thaw_status cli_inspect(cli_context *cli) {
   if (named) return cli_inspect_cache(cli, path);
   if (!thaw_file_exists(path)) return thaw_fail(THAW_ERR_DATA, "%s: no such file", path);
   THAW_TRY(cli_quarantine(cli, path));
+  if (inspect.verify) return cli_inspect_verify(cli, path);
   if (inspect.augment) return cli_inspect_augment(cli, path, inspect.sheet);
   if (thaw_run_recognize(path) || thaw_checkpoint_recognize(path)) return cli_inspect_run(cli, path);
   if (cli_is_cache(path)) return cli_inspect_cache(cli, path);

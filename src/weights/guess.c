@@ -1,4 +1,5 @@
 /* Which architecture a weight file holds: the one whose layers, compared by name and kernel shape, it has most of. */
+#include "thaw/memory.h"
 #include "thaw/zoo.h"
 #include "weights/weights_private.h"
 
@@ -38,20 +39,41 @@ static likeness compare_architecture(const thaw_weight_file *file, const thaw_ar
   return result;
 }
 
-void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out) {
+/* The architecture with most layers in common, or NULL. */
+static const thaw_architecture *find_best(const thaw_weight_file *file, likeness *found) {
   const thaw_architecture *best = NULL;
-  likeness found = {0};
+  *found = (likeness){0};
   for (int32_t i = 0; thaw_architectures[i]; i++) {
     likeness now = compare_architecture(file, thaw_architectures[i]);
     /* A family shares names (VGG16 and VGG19): more layers win, then the smaller network. */
-    if (now.matched < found.matched || (now.matched == found.matched && (!best || now.total >= found.total))) continue;
+    if (now.matched < found->matched || (now.matched == found->matched && (!best || now.total >= found->total)))
+      continue;
     best = thaw_architectures[i];
-    found = now;
+    *found = now;
   }
-  if (!best || 2 * found.matched < (int32_t)file->count)
+  return best && 2 * found->matched >= (int32_t)file->count ? best : NULL;
+}
+
+void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out) {
+  likeness found;
+  const thaw_architecture *best = find_best(file, &found);
+  if (!best)
     thaw_text_add(out, "an unknown architecture, first layer '%s'", file->layer[0].name);
   else if (found.matched == found.total)
     thaw_text_add(out, "%s", best->title);
   else
     thaw_text_add(out, "%s up to %s, %d of %d layers", best->title, found.last, found.matched, found.total);
+}
+
+thaw_status thaw_weights_identify(const char *path, const thaw_architecture **out, char **cut_out) {
+  thaw_weight_file file;
+  likeness found;
+  *out = NULL;
+  *cut_out = NULL;
+  THAW_TRY(thaw_weight_file_open(path, &file));
+  thaw_status status = THAW_OK;
+  *out = find_best(&file, &found);
+  if (*out && found.matched < found.total && !(*cut_out = thaw_copy_text(found.last))) status = THAW_ERR_MEMORY;
+  thaw_weight_file_close(&file);
+  return status;
 }
