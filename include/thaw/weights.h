@@ -31,8 +31,8 @@ thaw_status thaw_weights_digest(const thaw_graph *graph, bool head_too, char dig
 bool thaw_weights_recognize(const char *path);
 /* True for a file with PyTorch's names, whose networks take images in the mode "torch". */
 bool thaw_weights_are_torch(const char *path);
-/* The architecture whose layers, by name and shape, the file has most of: NULL where it has too few. cut_out (thaw_free):
- * the last of its layers in the file, NULL when the file has all. */
+/* The architecture whose layers, by name and shape, the file has most of: NULL where it has too few. cut_out
+ * (thaw_free): the last of its layers in the file, NULL when the file has all. */
 thaw_status thaw_weights_identify(const char *path, const thaw_architecture **out, char **cut_out) THAW_CHECKED;
 /* A table of layers, shapes, digests, and which architecture it is. */
 thaw_status thaw_weights_describe(const char *path, thaw_text *out) THAW_CHECKED;

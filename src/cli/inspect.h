@@ -19,8 +19,8 @@ thaw_status cli_inspect_data(cli_context *cli, const char *path, const cli_inspe
 /* [collective] Layers, shapes, digests and architecture of a weight or model file (thaw_weights_recognize). */
 thaw_status cli_inspect_weights(cli_context *cli, const char *path) THAW_CHECKED;
 
-/* [collective] Runs the file's network on a built-in image: THAW_ERR_DATA when the features are not finite or, for known
- * weights, not Keras'. */
+/* [collective] Runs the file's network on a built-in image: THAW_ERR_DATA when the features are not finite or, for
+ * known weights, not Keras'. */
 thaw_status cli_inspect_verify(cli_context *cli, const char *path) THAW_CHECKED;
 
 /* [collective] The table of a checkpoint or a run folder. */
