@@ -5,6 +5,7 @@
 #include "thaw/eval.h"
 #include "thaw/job.h"
 #include "thaw/optim.h"
+#include "thaw/weights.h"
 
 /* ------------------------------------------------------------------ a job made ready to run
  * Shared by train, evaluate, predict and export: network, weights, data; and, per phase, the constant part with its
@@ -104,6 +105,15 @@ typedef struct thaw_keras_training_text {
 } thaw_keras_training_text;
 thaw_status thaw_keras_training(const thaw_job *job, int32_t phase, thaw_keras_training_text *out) THAW_CHECKED;
 void thaw_keras_training_clear(thaw_keras_training_text *text);
+
+/* [local] The optimiser's state in a checkpoint (thaw_export_slots): slots of the given phase's optimiser, for tensors
+ * that it has updated. Keras counts iterations once, thaw for each tensor: the count is that of the tensor updated
+ * most. Free it; its context points into it. */
+typedef struct thaw_keras_slots thaw_keras_slots;
+thaw_status thaw_keras_slots_read(const char *checkpoint, const thaw_job *job, int32_t phase,
+                                  thaw_keras_slots **out) THAW_CHECKED;
+const thaw_export_slots *thaw_keras_slots_view(const thaw_keras_slots *slots);
+void thaw_keras_slots_free(thaw_keras_slots *slots); /* accepts NULL */
 
 typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */

@@ -37,8 +37,19 @@ thaw_status thaw_weights_identify(const char *path, const thaw_architecture **ou
 /* A table of layers, shapes, digests, and which architecture it is. */
 thaw_status thaw_weights_describe(const char *path, thaw_text *out) THAW_CHECKED;
 
+/* An optimiser's state, for .keras archives. `slot` gives the values (as many as the parameter has), NULL where all are
+ * zero. Of the first `interleaved` slots Keras keeps one parameter's together; the others follow slot by slot. */
+typedef struct thaw_export_slots {
+  int64_t iterations;
+  double learning_rate;
+  int32_t slots, interleaved;
+  const float *(*slot)(const void *context, const char *layer, const char *param, int32_t slot);
+  const void *context;
+} thaw_export_slots;
+
 /* With what Keras may go on training; JSON texts. */
 typedef struct thaw_export_training {
+  const thaw_export_slots *slots;                 /* NULL: Keras' optimiser begins anew */
   const char *optimizer_class, *optimizer_config; /* "Adam", {"learning_rate": 0.001, ...} */
   const char *loss, *metrics;                     /* "categorical_crossentropy" or an object; ["accuracy"] */
 } thaw_export_training;

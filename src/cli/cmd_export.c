@@ -10,7 +10,8 @@ static const char details[] =
     "Writes the whole network (backbone, head, architecture as JSON) into one file that opens with\n"
     "keras.models.load_model(FILE), compiled with the job's loss, metrics and last optimiser. The name says which "
     "format:\n"
-    ".keras is Keras 3's archive, .h5 the older HDF5 file, .weights.h5 Keras 3's weights alone (model.load_weights).\n"
+    ".keras is Keras 3's archive, with the optimiser's state, so that fit goes on where the run ended; .h5 the older "
+    "HDF5 file, .weights.h5 Keras 3's weights alone (model.load_weights).\n"
     "The model takes images as the backbone expects them: the attribute `preprocessing` of the .h5 file, and the "
     "member\n"
     "thaw.json of the archive, say how (caffe, tf, torch, raw), `class_names` what its outputs mean.\n\n"
@@ -56,8 +57,12 @@ static bool ends_with(const char *text, const char *end) {
 static thaw_status write_whole(const cli_run *run, const char *path) {
   const thaw_session *s = run->session;
   thaw_keras_training_text text;
+  thaw_keras_slots *slots = NULL;
   thaw_status status = thaw_keras_training(run->job, s->phase, &text);
-  const thaw_export_training training = {.optimizer_class = text.optimizer_class,
+  bool archive = ends_with(path, ".keras");
+  if (status == THAW_OK && archive) status = thaw_keras_slots_read(run->checkpoint, run->job, s->phase, &slots);
+  const thaw_export_training training = {.slots = slots ? thaw_keras_slots_view(slots) : NULL,
+                                         .optimizer_class = text.optimizer_class,
                                          .optimizer_config = text.optimizer_config.data,
                                          .loss = text.loss.data,
                                          .metrics = text.metrics.data};
@@ -66,8 +71,9 @@ static thaw_status write_whole(const cli_run *run, const char *path) {
                                        .classes = &s->classes,
                                        .training = &training};
   if (status == THAW_OK)
-    status = ends_with(path, ".keras") ? thaw_weights_export_keras(s->graph, path, &options)
-                                       : thaw_weights_export(s->graph, path, &options);
+    status =
+        archive ? thaw_weights_export_keras(s->graph, path, &options) : thaw_weights_export(s->graph, path, &options);
+  thaw_keras_slots_free(slots);
   thaw_keras_training_clear(&text);
   return status;
 }

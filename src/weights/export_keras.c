@@ -38,11 +38,12 @@ static void add_facts(const thaw_export_options *options, thaw_text *out) {
 }
 
 /* The weight file as bytes, by way of a file beside the archive. */
-static thaw_status make_weights(const thaw_graph *graph, const char *path, char **data, size_t *size) {
+static thaw_status make_weights(const thaw_graph *graph, const char *path, const thaw_export_slots *slots, char **data,
+                                size_t *size) {
   static const size_t most = (size_t)1 << 34;
   char *name = thaw_format("%s.weights-%ld.h5", path, (long)getpid());
   if (!name) return THAW_ERR_MEMORY;
-  thaw_status status = thaw_weights_save_objects(graph, name);
+  thaw_status status = thaw_weight_save_objects(graph, name, slots);
   if (status == THAW_OK) status = thaw_file_read(name, most, data, size);
   unlink(name);
   thaw_free(name);
@@ -59,7 +60,8 @@ thaw_status thaw_weights_export_keras(const thaw_graph *graph, const char *path,
   thaw_status status = add_config(graph, options, &config);
   add_facts(options, &facts);
   if (status == THAW_OK && facts.failed) status = THAW_ERR_MEMORY;
-  if (status == THAW_OK) status = make_weights(graph, path, &weights, &size);
+  const thaw_export_slots *slots = options->training ? options->training->slots : NULL;
+  if (status == THAW_OK) status = make_weights(graph, path, slots, &weights, &size);
   if (status == THAW_OK) {
     const thaw_zip_member members[] = {{"metadata.json", metadata, sizeof metadata - 1},
                                        {"config.json", config.data, config.length},

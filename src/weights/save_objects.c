@@ -1,5 +1,7 @@
 /* Writes weights as Keras 3 does: /layers/<class>_<n>/vars/<i>, layers of one class numbered in the order of
- * model.layers, the layer's name as attribute of vars (keras/src/saving/saving_lib.py). */
+ * model.layers, the layer's name as attribute of vars (keras/src/saving/saving_lib.py). An optimiser's variables are
+ * /optimizer/vars/<i>: iterations, learning rate, then its slots, the trainable variables in the order of model.layers
+ * (keras/src/optimizers/base_optimizer.py). */
 #include "thaw/memory.h"
 #include "weights/weights_private.h"
 
@@ -61,19 +63,79 @@ static thaw_status write_ordered(thaw_h5 *h5, const thaw_graph *graph, const int
   return status;
 }
 
-static thaw_status write_all(thaw_h5 *h5, const thaw_graph *graph) {
-  int32_t *order = thaw_new((size_t)thaw_graph_count(graph), sizeof *order), count;
+/* ------------------------------------------------------------------ the optimiser */
+
+typedef struct slot_writer {
+  thaw_h5 *h5;
+  const thaw_graph *graph;
+  const int32_t *order;
+  int32_t count, next; /* layers; the number of the next variable */
+  const thaw_export_slots *slots;
+} slot_writer;
+
+static thaw_status write_variable(slot_writer *w, thaw_h5_type type, const thaw_param *shape, const void *value) {
+  thaw_h5_layout layout = {.type = type, .rank = shape ? shape->rank : 0};
+  for (int i = 0; i < layout.rank; i++) layout.dim[i] = shape->dim[i];
+  char *dataset = thaw_format("/optimizer/vars/%d", w->next++);
+  thaw_status status = dataset ? thaw_h5_write(w->h5, dataset, &layout, value) : THAW_ERR_MEMORY;
+  thaw_free(dataset);
+  return status;
+}
+
+static thaw_status write_slot(slot_writer *w, const thaw_layer *layer, const thaw_param *param, int32_t slot) {
+  const float *value = w->slots->slot(w->slots->context, layer->name, param->name, slot);
+  float *zero = value ? NULL : thaw_new(thaw_param_count(param), sizeof *zero);
+  if (!value && !zero) return THAW_ERR_MEMORY;
+  thaw_status status = write_variable(w, THAW_H5_F32, param, value ? value : zero);
+  thaw_free(zero);
+  return status;
+}
+
+static bool trains(const thaw_node *node, int32_t param) {
+  return !node->frozen && (node->layer.param[param].flags & THAW_PARAM_TRAINABLE);
+}
+
+/* Slots first .. first + many - 1 of every trainable variable. */
+static thaw_status write_pass(slot_writer *w, int32_t first, int32_t many) {
+  for (int32_t i = 0; i < w->count; i++) {
+    const thaw_node *node = thaw_graph_view(w->graph, w->order[i]);
+    for (int32_t p = 0; p < node->layer.params; p++)
+      for (int32_t s = first; s < first + many && trains(node, p); s++)
+        THAW_TRY(write_slot(w, &node->layer, &node->layer.param[p], s));
+  }
+  return THAW_OK;
+}
+
+static thaw_status write_optimizer(slot_writer *w) {
+  const float rate = (float)w->slots->learning_rate;
+  THAW_TRY(thaw_h5_create_group(w->h5, "/optimizer/vars"));
+  THAW_TRY(write_variable(w, THAW_H5_I64, NULL, &w->slots->iterations));
+  THAW_TRY(write_variable(w, THAW_H5_F32, NULL, &rate));
+  int32_t first = w->slots->slots < w->slots->interleaved ? w->slots->slots : w->slots->interleaved;
+  if (first > 0) THAW_TRY(write_pass(w, 0, first));
+  for (int32_t slot = first; slot < w->slots->slots; slot++) THAW_TRY(write_pass(w, slot, 1));
+  return THAW_OK;
+}
+
+static thaw_status write_all(thaw_h5 *h5, const thaw_graph *graph, const thaw_export_slots *slots) {
+  int32_t *order = thaw_new((size_t)thaw_graph_count(graph), sizeof *order), count = 0;
   if (!order) return THAW_ERR_MEMORY;
   thaw_status status = thaw_weight_keras_order(graph, order, &count);
   if (status == THAW_OK) status = write_ordered(h5, graph, order, count);
+  slot_writer writer = {.h5 = h5, .graph = graph, .order = order, .count = count, .slots = slots};
+  if (status == THAW_OK && slots) status = write_optimizer(&writer);
   thaw_free(order);
   return status;
 }
 
 thaw_status thaw_weights_save_objects(const thaw_graph *graph, const char *path) {
+  return thaw_weight_save_objects(graph, path, NULL);
+}
+
+thaw_status thaw_weight_save_objects(const thaw_graph *graph, const char *path, const thaw_export_slots *slots) {
   thaw_h5 *h5;
   THAW_TRY(thaw_h5_create(path, &h5));
-  thaw_status status = write_all(h5, graph);
+  thaw_status status = write_all(h5, graph, slots);
   if (status == THAW_OK) return thaw_h5_commit(h5);
   thaw_h5_close(h5);
   return status;

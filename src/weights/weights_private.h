@@ -132,6 +132,9 @@ void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out);
 /* The nodes in the order of Keras' model.layers; order [graph count]. Nodes that the output does not need are left out.
  */
 thaw_status thaw_weight_keras_order(const thaw_graph *graph, int32_t *order, int32_t *count_out) THAW_CHECKED;
+/* thaw_weights_save_objects, with the optimiser's state where `slots` is not NULL. */
+thaw_status thaw_weight_save_objects(const thaw_graph *graph, const char *path,
+                                     const thaw_export_slots *slots) THAW_CHECKED;
 /* {"optimizer": ..., "loss": ...}: the arguments of Keras 3's compile. */
 void thaw_weight_add_compile(const thaw_export_training *training, thaw_text *out);
 /* Keras' model_config. */

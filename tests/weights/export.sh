@@ -81,7 +81,36 @@ fails 2 "has no layer 'block9_pool'" train from-file.yaml --overwrite
 grep -v '^backbone' from-file.yaml >neither.yaml && echo 'backbone: {cut: block3_pool}' >>neither.yaml
 fails 2 'expected either an architecture or a model file' train neither.yaml
 
+# One step in Keras after some in thaw is the next step in thaw, whatever the optimiser remembers.
+continue_in_keras() { # OPTIMIZER
+  local epochs
+  for epochs in 3 4; do
+    cat >"step$epochs.yaml" <<YAML
+name: step$epochs
+seed: 7
+output: step$epochs
+backbone: {architecture: vgg16, input: [32, 32, 3], cut: block1_pool}
+head: [{layer: global_average_pooling}, {layer: dense, units: 8, activation: relu}, {layer: dense, units: 5, activation: softmax}]
+data: {train: train/catalog.yaml}
+training:
+  loss: categorical_crossentropy
+  batch_size: 60
+  phases: [{epochs: $epochs, optimizer: $1}]
+YAML
+    run 1 train "step$epochs.yaml" --overwrite
+    expect_done train "step$epochs.yaml"
+    # The newest checkpoint, which need not be the best.
+    run 1 export "step$epochs" --checkpoint "$(printf '%s\n' "step$epochs"/step-*.h5 | tail -1)" --output "step$epochs.keras" --overwrite
+    expect_done export "step$epochs"
+  done
+  "$THAW_KERAS_PYTHON" "$source_folder/tests/weights/keras_continue.py" step3.keras step4.keras train/*.h5 ||
+    complain "Keras' next step is another one: $1"
+}
+
 if [ -n "${THAW_KERAS_PYTHON:-}" ]; then
+  continue_in_keras '{name: adam, learning_rate: 1.0e-3}'
+  continue_in_keras '{name: sgd, learning_rate: 1.0e-3, momentum: 0.9}'
+  continue_in_keras '{name: rmsprop, learning_rate: 1.0e-3, momentum: 0.5}'
   unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
   "$THAW_KERAS_PYTHON" "$source_folder/tests/weights/keras_predict.py" run/model.h5 run/predictions.h5 validation/*.h5 ||
     complain "Keras predicts something else"
