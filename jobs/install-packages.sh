@@ -4,8 +4,8 @@
 set -euo pipefail
 build=(cmake ninja-build pkg-config gcc libc6-dev openmpi-bin libopenmpi-dev libhdf5-dev libpng-dev
   libjpeg62-turbo-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libcairo2-dev libzip-dev zlib1g-dev
-  libprotobuf-c-dev protobuf-c-compiler)
-test=(libcmocka-dev libopenblas-dev clang-format hdf5-tools)
+  libprotobuf-c-dev protobuf-c-compiler g++ libdcmtk-dev libopenjp2-7-dev)
+test=(libcmocka-dev libopenblas-dev clang-format hdf5-tools python3-pydicom)
 fuzz=(clang libclang-rt-14-dev)
 data=(dataset-fashion-mnist python3 python3-venv)
 

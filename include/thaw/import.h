@@ -31,6 +31,11 @@ typedef struct thaw_import_options {
   const char *label_columns; /* "a,b,c": CSV columns of 1, 0, -1 (unknown) or nothing, a label each; NULL */
   bool blank_unknown;        /* nothing in such a column means unknown, not 0 */
   const char *attributes;    /* "sex,site": CSV columns for subgroups.csv beside each catalogue; NULL */
+  const char *window;        /* of DICOM files, see thaw_dicom_view_parse; NULL: "full" */
+  int32_t frames;            /* of DICOM files: 0 all, 1 the middle one, 2 all with their neighbours as channels */
+  bool keep_ids;             /* ids and groups of DICOM files are paths and PatientIDs, not keyed hashes */
+  const char *id_key;        /* file with the hashes' secret; made where it is missing; NULL: OUTPUT.id-key */
+  const char *id_list;       /* file for id,path of every sample; NULL: none */
   int32_t group_folder;      /* the n-th part of a path is the group; 0: no */
   const char *path_column, *label_column, *group_column; /* of the CSV header; NULL: "path", "label", "group" */
 } thaw_import_options;

@@ -7,24 +7,30 @@
 
 static const char details[] =
     "SOURCE is one of\n"
-    "  a folder         of class folders of PNG and JPEG files (folders may be nested; the first level names the\n"
+    "  a folder         of class folders of PNG, JPEG and DICOM files (folders may be nested; the first level names "
+    "the\n"
     "                   class); a folder of images only gives a data set without labels\n"
     "  list.csv         with a header and the columns path, label and group (a patient, a lot; optional); paths are\n"
     "                   relative to the list; with --label-columns one column per label instead of label\n"
     "  x.npy            uint8 or uint16 [n][h][w] or [n][h][w][c], with --labels y.npy\n"
     "  data.npz         arrays named images and labels, or x and y, or as --images and --labels say\n"
     "  IDX              train-images-idx3-ubyte[.gz] with --labels train-labels-idx1-ubyte.gz\n\n"
+    "DICOM files: 16 bits stay 16 bits, MONOCHROME1 is inverted, frames become images, PatientID is the group (so no\n"
+    "patient is in two parts of a split), and --subgroups takes keywords (PatientSex,Manufacturer). Neither ids nor\n"
+    "messages name people: they are keyed hashes (HMAC-SHA-256) unless --keep-ids says otherwise.\n\n"
     "The output folder gets train/, validation/ and test/ with one catalog.yaml each (one catalogue in the folder\n"
     "itself without --split), and quarantine.csv with every image that could not be read and why. The split keeps\n"
     "class proportions and never divides a group. The same command gives the same bytes on any number of ranks.\n\n"
     "examples:\n"
     "  thaw import photos --size 224x224 --channels 3 --split 0.8,0.1,0.1 --output shards\n"
     "  mpirun -n 8 thaw import xrays.csv --size 224x224 --split 0.7,0.1,0.2 --output shards\n"
+    "  thaw import ct/ --window lung,mediastinum,bone --frames all --split 0.7,0.1,0.2 --size 224x224 --output shards\n"
     "  thaw import CheXpert/train.csv --path-column Path --group-folder 3 --subgroups Sex,Frontal/Lateral \\\n"
     "      --label-columns Atelectasis,Cardiomegaly,Edema --size 320x320 --channels 1 --output shards\n"
     "  thaw import train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --size 64x64 --channels 3 \\\n"
     "      --split 6000,1000,0 --output shards\n";
 
+static const char *const frames[] = {"all", "middle", "stack", NULL};
 static const char *const fits[] = {"stretch", "crop", "pad", NULL};
 
 /* "224x224" or "224" (height x width). */
@@ -121,6 +127,19 @@ thaw_status cli_import(cli_context *cli) {
        .help = "columns of a CSV list (sex, site, scanner) that evaluate tells subgroups by"},
       {"group-folder", .kind = CLI_INT, .target = &o.group_folder, .high = 64,
        .help = "the group is the N-th part of the image's path"},
+      {"window", .kind = CLI_TEXT, .target = &o.window, .value = "NAME[,..]",
+       .help =
+           "of DICOM files: full (all stored bits), file (its own), lung, bone, brain, ... or CENTRE/WIDTH; three make "
+           "the channels",
+       .fallback = "full"},
+      {"frames", .kind = CLI_CHOICE, .target = &o.frames, .choices = frames,
+       .help = "of multi-frame DICOM files; stack: each with its neighbours as channels"},
+      {"keep-ids", .kind = CLI_FLAG, .target = &o.keep_ids,
+       .help = "store paths and PatientIDs of DICOM files, not keyed hashes of them"},
+      {"id-key", .kind = CLI_TEXT, .target = &o.id_key, .value = "FILE",
+       .help = "secret key of those hashes, made if missing", .fallback = "OUTPUT.id-key"},
+      {"id-list", .kind = CLI_TEXT, .target = &o.id_list, .value = "FILE",
+       .help = "write which id is which file (readable by you alone)", .fallback = "none"},
       {"path-column", .kind = CLI_TEXT, .target = &o.path_column, .value = "NAME", .help = "of a CSV list",
        .fallback = "path"},
       {"label-column", .kind = CLI_TEXT, .target = &o.label_column, .value = "NAME", .help = "of a CSV list",

@@ -3,6 +3,7 @@
 #define THAW_IMPORT_PRIVATE_H
 
 #include "thaw/csv.h"
+#include "thaw/dicom.h"
 #include "thaw/import.h"
 #include "thaw/memory.h"
 #include "thaw/shard.h"
@@ -56,7 +57,19 @@ typedef struct import_source {
   float *target;        /* [count][label_width] TARGET */
   thaw_strings attribute_names;
   char ***attribute; /* [count][attribute_names.count]; NULL: none */
+  int32_t *frame;    /* [count] of a DICOM file; -1: another image; NULL: no DICOM at all */
+  thaw_dicom_view view;
+  bool hide_paths; /* paths may name people: ids stand for them in messages */
 } import_source;
+
+/* [collective] source_dicom.c: DICOM files of the source become samples, one per frame. */
+thaw_status thaw_import__dicom(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
+                               import_source *source) THAW_CHECKED;
+/* [local] */
+thaw_status thaw_import__dicom_image(const import_source *source, int64_t i, thaw_image *out) THAW_CHECKED;
+/* [collective] survey.c: every rank's bytes, one after the other, on every rank (thaw_free). */
+thaw_status thaw_import__share_bytes(thaw_comm *comm, const void *mine, size_t size, char **all,
+                                     size_t *total) THAW_CHECKED;
 
 /* ------------------------------------------------------------------ csv_columns.c; all [local] */
 typedef struct import_columns {

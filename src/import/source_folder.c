@@ -26,8 +26,16 @@ static bool is_image_name(const char *name) {
   return false;
 }
 
+/* DICOM files often have no ending, or a number for one. */
+static bool is_dicom(const folder_scan *scan, const char *relative) {
+  char *path = thaw_path_join(scan->root, relative);
+  bool found = path && thaw_dicom_recognize(path);
+  thaw_free(path);
+  return found;
+}
+
 static void note_file(folder_scan *scan, const char *relative) {
-  if (is_image_name(relative)) {
+  if (is_image_name(relative) || is_dicom(scan, relative)) {
     thaw_text_add_bytes(&scan->paths, relative, strlen(relative) + 1);
     scan->count++;
     return;
@@ -78,7 +86,7 @@ static thaw_status scan_root(folder_scan *scan) {
   thaw_strings_clear(&names);
   if (status == THAW_OK && scan->paths.failed) status = THAW_ERR_MEMORY;
   if (status == THAW_OK && scan->count == 0)
-    status = thaw_fail(THAW_ERR_DATA, "%s: no images (PNG or JPEG) in its folders", scan->root);
+    status = thaw_fail(THAW_ERR_DATA, "%s: no images (PNG, JPEG or DICOM) in its folders", scan->root);
   return status;
 }
 

@@ -56,14 +56,24 @@ static thaw_status keep(survey_share *share, thaw_image *image, thaw_image *kept
   return THAW_OK;
 }
 
+/* With the id in place of the path where paths may name people. */
+static void add_reason(const import_source *source, int64_t i, const char *reason, thaw_text *out) {
+  const char *path = source->hide_paths ? source->path[i] : NULL, *found = path ? strstr(reason, path) : NULL;
+  if (found) {
+    thaw_text_add_bytes(out, reason, (size_t)(found - reason));
+    thaw_text_add(out, "%s", source->id[i]);
+    reason = found + strlen(path);
+  }
+  thaw_text_add_bytes(out, reason, strlen(reason) + 1);
+}
+
 /* A broken image is a result, not a failure; lack of memory is one. */
 static thaw_status look(survey_share *share, int64_t i, import_record *record, thaw_image *kept) {
   thaw_image image;
   thaw_status status = thaw_import__image(share->source, i, &image);
   if (status == THAW_ERR_DATA) {
-    const char *reason = thaw_message();
     record->broken = 1;
-    thaw_text_add_bytes(&share->reasons, reason, strlen(reason) + 1);
+    add_reason(share->source, i, thaw_message(), &share->reasons);
     return THAW_OK;
   }
   THAW_TRY(status);
@@ -87,8 +97,7 @@ static thaw_status look_at_share(survey_share *share, int64_t ranks, thaw_log *l
   return share->reasons.failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 
-/* [collective] Every rank's bytes, one after the other, on every rank. */
-static thaw_status share_bytes(thaw_comm *comm, const void *mine, size_t size, char **all, size_t *total) {
+thaw_status thaw_import__share_bytes(thaw_comm *comm, const void *mine, size_t size, char **all, size_t *total) {
   size_t *sizes = NULL;
   *all = NULL;
   *total = 0;
@@ -119,8 +128,8 @@ static thaw_status exchange(thaw_comm *comm, const import_source *source, const 
                             const thaw_text *reasons, import_survey *out) {
   char *records = NULL, *text = NULL;
   size_t record_bytes = 0, text_bytes = 0;
-  thaw_status status = share_bytes(comm, mine, (size_t)count * sizeof *mine, &records, &record_bytes);
-  if (status == THAW_OK) status = share_bytes(comm, reasons->data, reasons->length, &text, &text_bytes);
+  thaw_status status = thaw_import__share_bytes(comm, mine, (size_t)count * sizeof *mine, &records, &record_bytes);
+  if (status == THAW_OK) status = thaw_import__share_bytes(comm, reasons->data, reasons->length, &text, &text_bytes);
   out->record = (import_record *)records;
   if (status == THAW_OK && record_bytes != (size_t)source->count * sizeof *mine)
     status = thaw_fail(THAW_ERR_INTERNAL, "%s: records of images got lost", source->name);
