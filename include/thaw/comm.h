@@ -117,14 +117,12 @@ void thaw_exact_destroy(thaw_exact *exact);                                     
 void thaw_exact_begin(thaw_exact *exact, int64_t global_slices);                                         /* [local] */
 /* [local] Adds gradient[tensor_size[tensor]] of one slice; not finite or too large is remembered, not fatal. */
 void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice);
-/* [local] For kernels that quantise in registers: the accumulator of `tensor` and the factor a term is multiplied by
- * before rounding to nearest; |rounded| must stay below thaw_exact_limit(), else call thaw_exact_overflow(). NULL when
- * there is no prediction yet: use thaw_exact_add. */
+/* [local] For kernels that quantise in registers: the accumulator of `tensor`, and the power of two by which a term is
+ * multiplied before it is rounded to nearest, ties to even; 0 while there is no prediction: nothing is to be added. The
+ * kernel adds the terms of some slices, whatever their size, then calls note for each of these slices with its largest
+ * |term| as the bits of a float (0x7f800000 or more: not finite); a slice that does not fit clears the sums. */
 int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out);
-int64_t thaw_exact_limit(const thaw_exact *exact);
-/* [local] `largest`: the largest |term| of the slice when it is known, infinity or NaN when not finite. The sums of the
- * tensor are discarded; the step will be repeated. */
-void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, float largest);
+void thaw_exact_note(thaw_exact *exact, size_t tensor, int64_t slice, uint32_t largest);
 /* Summing while the backward pass goes on. [collective] Once, after create; without it all is summed by reduce. */
 thaw_status thaw_exact_connect(const thaw_exact *exact, thaw_comm *comm) THAW_CHECKED;
 /* [local] Tensors from `tensor` on have all terms of this rank's slices. Called or not, with whatever tensors, reduce

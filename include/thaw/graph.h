@@ -106,6 +106,10 @@ typedef struct thaw_live_hooks {
   void *context;
   /* One slice's gradient of live parameter `tensor` (index over live trainable parameters in graph order). */
   void (*gradient)(void *context, int32_t tensor, const float *value, int64_t slice);
+  /* NULL, or where some layers may round and add all slices' gradients themselves (comm.h, thaw_exact_sums and
+   * thaw_exact_note); the other layers use `gradient`. */
+  int64_t *(*sums)(void *context, int32_t tensor, double *factor_out);
+  void (*note)(void *context, int32_t tensor, int64_t slice, uint32_t largest);
   /* For batch-coupled layers: adds one slice's sums; then totals over all slices of all ranks. */
   void (*add_sums)(void *context, const double *values, int32_t count);
   thaw_status (*reduce_sums)(void *context, double *totals, int32_t count);
@@ -154,9 +158,9 @@ thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const th
 const float *thaw_live_logits(const thaw_live *live);
 /* That activation: THAW_SOFTMAX, THAW_SIGMOID, or whatever the last layer applies; THAW_LINEAR when none. */
 thaw_activation thaw_live_activation(const thaw_live *live);
-/* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient. When the loss and
- * the last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is then the
- * gradient before that activation. */
+/* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient or hooks->sums. When
+ * the loss and the last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is
+ * then the gradient before that activation. */
 thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
                                bool from_logits) THAW_CHECKED;
 /* After backward, for a cut that asked for it: the gradient of cut tensor `node`, [samples][its floats]. Points into

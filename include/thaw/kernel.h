@@ -158,12 +158,15 @@ void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, 
                void *scratch);
 void thaw_ref_gemm(const thaw_gemm_desc *desc, const float *a, const float *b, float *c);
 
-/* sums[i] += round(factor * sum over the slice's rows of x[row][c] * dy[row][k]) for i = c*k_width + k, slice by slice
- * (rows of slice s: slice_start[s] .. slice_start[s+1]): the weight gradient of a dense layer quantised in registers
- * (thaw_exact, comm.h). A float product as thaw_gemm would give it, converted once. Returns the index of the first
- * slice with a term beyond `limit` or not finite (the sums are then undefined), or -1. */
-int32_t thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
-                                  int32_t slices, int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums);
+/* The weight gradient of a dense layer, quantised in registers (thaw_exact, comm.h): for i = row*k + column, slice by
+ * slice (samples slice_start[s] .. slice_start[s+1], each of `pixels` rows), sums[i] += round(factor * g), where g is
+ * the slice's x^T [c][rows] * dy [rows][k] as thaw_gemm would give it; nearest, ties to even. x NULL: ones (c is 1),
+ * for biases. largest[s]: the largest |g| of the slice as the bits of a float, at least 0x7f800000 when one is not
+ * finite. `factor` is a power of two, or 0: then nothing is added. Where |factor * g| is not below 2^51, or g not
+ * finite, the sums are undefined. */
+void thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
+                               int32_t slices, int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
+                               uint32_t *largest);
 
 /* y[i] = half(x[i]), round to nearest even, and back (F16C). */
 void thaw_to_half(const float *x, size_t count, uint16_t *y);

@@ -68,6 +68,14 @@ static void take_gradient(void *context, int32_t tensor, const float *value, int
   thaw_exact_add(((cli_bench_step *)context)->exact, (size_t)tensor, value, slice);
 }
 
+static int64_t *sums_of(void *context, int32_t tensor, double *factor_out) {
+  return thaw_exact_sums(((cli_bench_step *)context)->exact, (size_t)tensor, factor_out);
+}
+
+static void note_slice(void *context, int32_t tensor, int64_t slice, uint32_t largest) {
+  thaw_exact_note(((cli_bench_step *)context)->exact, (size_t)tensor, slice, largest);
+}
+
 static void finish_gradients(void *context, int32_t tensor) {
   cli_bench_step *s = context;
   thaw_exact_final(s->exact, s->comm, (size_t)tensor);
@@ -94,7 +102,8 @@ static thaw_status run_piece(cli_bench_step *s, int32_t first, int32_t slices, d
                       .seed = s->epoch.seed,
                       .epoch = s->epoch.epoch,
                       .training = true};
-  thaw_live_hooks hooks = {.context = s, .gradient = take_gradient, .final = finish_gradients};
+  thaw_live_hooks hooks = {
+      .context = s, .gradient = take_gradient, .sums = sums_of, .note = note_slice, .final = finish_gradients};
   const float *y;
   THAW_TRY(thaw_live_forward(s->live, &share, &hooks, &y));
   s->loss->evaluate(s->loss_config, s->labels + start * s->classes, y, thaw_live_logits(s->live), true, share.samples,

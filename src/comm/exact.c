@@ -182,27 +182,15 @@ void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int
 }
 
 int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out) {
-  if (exact->predicted[tensor] == THAW_EXACT_UNKNOWN) return NULL;
-  *factor_out = ldexp(1.0, exact->exponent[tensor]);
+  *factor_out = exact->predicted[tensor] == THAW_EXACT_UNKNOWN ? 0 : ldexp(1.0, exact->exponent[tensor]);
   if (!exact->begun[tensor]) clear_sums(exact, tensor, 0);
   return sums_of(exact, tensor);
 }
 
-int64_t thaw_exact_limit(const thaw_exact *exact) {
-  return INT64_C(1) << exact->limit_bits;
-}
-
-void thaw_exact_overflow(thaw_exact *exact, size_t tensor, int64_t slice, float largest) {
-  clear_sums(exact, tensor, 0);
-  uint32_t bits;
-  memcpy(&bits, &largest, sizeof bits);
-  bits &= 0x7fffffffu;
-  if (bits >= infinity_bits) {
-    note_not_finite(exact, tensor, slice);
-    return;
-  }
-  exact->info[tensor].overflow++;
-  if (bits > exact->largest[tensor]) exact->largest[tensor] = bits;
+/* A refused slice means another attempt, or the end: what was added to the sums is of no use, and must not overflow
+ * them. */
+void thaw_exact_note(thaw_exact *exact, size_t tensor, int64_t slice, uint32_t largest) {
+  if (!classify(exact, tensor, slice, largest) && largest != 0) clear_sums(exact, tensor, 0);
 }
 
 /* [collective] The lowest tensor and slice that was not finite on any rank: MIN as the MAX of negatives. */
@@ -238,29 +226,13 @@ static thaw_status predict_again(thaw_exact *exact, thaw_comm *comm) {
   return status;
 }
 
-/* floor(log2) of the largest result, THAW_EXACT_UNKNOWN when all are zero. The result is looked at as a float, because
- * that is what several ranks have. */
-static int32_t largest_result(const thaw_exact *exact, size_t tensor) {
-  uint32_t bits;
-  float value;
-  if (exact->as_floats) {
-    bits = exact->loops->largest(values_of(exact, tensor), exact->size[tensor]);
-  } else {
-    int64_t most = exact->loops->largest_sum(sums_of(exact, tensor), exact->size[tensor]);
-    value = (float)ldexp((double)most, -exact->exponent[tensor]);
-    memcpy(&bits, &value, sizeof bits);
-  }
-  memcpy(&value, &bits, sizeof value);
-  return bits == 0 ? (int32_t)THAW_EXACT_UNKNOWN : ilogbf(value);
-}
-
-/* Predictions for the next step from the reduced message: the sum of the slices' maxima where it is known (the larger
- * of it and the largest sum where a kernel quantised by itself), falling by at most one bit per step. */
+/* Predictions for the next step from the sum of the slices' maxima in the reduced message, falling by at most one bit
+ * per step. */
 static void predict_next(thaw_exact *exact) {
   for (size_t t = 0; t < exact->tensors; t++) {
     int64_t most = exact->info[t].largest;
-    int32_t now = most ? log2_floor(most) - exact->exponent[t] : largest_result(exact, t);
-    if (now == THAW_EXACT_UNKNOWN) continue;
+    if (most == 0) continue;
+    int32_t now = log2_floor(most) - exact->exponent[t];
     exact->predicted[t] = now < exact->predicted[t] ? exact->predicted[t] - 1 : now;
   }
 }

@@ -35,15 +35,6 @@ ALWAYS_INLINE void get_body(const int64_t *restrict sums, size_t count, double f
   for (size_t i = 0; i < count; i++) out[i] = (float)((double)sums[i] * factor);
 }
 
-ALWAYS_INLINE int64_t largest_sum_body(const int64_t *sums, size_t count) {
-  int64_t most = 0;
-  for (size_t i = 0; i < count; i++) {
-    int64_t value = sums[i] < 0 ? -sums[i] : sums[i];
-    most = value > most ? value : most;
-  }
-  return most;
-}
-
 /* clang-format off */
 #define LOOPS(name, attribute)                                                                                         \
   attribute static uint32_t largest_##name(const float *x, size_t count) { return largest_body(x, count); }            \
@@ -56,10 +47,7 @@ ALWAYS_INLINE int64_t largest_sum_body(const int64_t *sums, size_t count) {
   attribute static void get_##name(const int64_t *sums, size_t count, double factor, float *out) {                     \
     get_body(sums, count, factor, out);                                                                                \
   }                                                                                                                    \
-  attribute static int64_t largest_sum_##name(const int64_t *sums, size_t count) {                                     \
-    return largest_sum_body(sums, count);                                                                              \
-  }                                                                                                                    \
-  static const exact_loops loops_##name = {largest_##name, set_##name, add_##name, get_##name, largest_sum_##name};
+  static const exact_loops loops_##name = {largest_##name, set_##name, add_##name, get_##name};
 LOOPS(plain, )
 LOOPS(avx2, __attribute__((target("avx2"))))
 LOOPS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512"))))

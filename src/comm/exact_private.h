@@ -13,8 +13,6 @@ typedef struct exact_loops {
   void (*add)(const float *x, size_t count, double factor, int64_t *sums);
   /* out[i] = (float)((double)sums[i] * factor) */
   void (*get)(const int64_t *sums, size_t count, double factor, float *out);
-  /* The largest |sums[i]|. */
-  int64_t (*largest_sum)(const int64_t *sums, size_t count);
 } exact_loops;
 
 const exact_loops *exact_loops_select(void);

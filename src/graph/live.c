@@ -170,7 +170,7 @@ static bool goes_apart(const thaw_live *live, int32_t index) {
 }
 
 /* Scratch for the largest call, and room for gradients of one call's inputs that are added to others. Layers that train
- * go back slice by slice, the others in the chunks of the forward pass. */
+ * go back slice by slice, unless they can take all slices together; the others in the chunks of the forward pass. */
 static thaw_status allocate_scratch(thaw_live *live) {
   size_t scratch = 0, temporary = 0;
   for (int32_t i = 0; i < live->count; i++) {
@@ -182,13 +182,17 @@ static thaw_status allocate_scratch(thaw_live *live) {
     live->node[i].apart = goes_apart(live, i);
     size_t shared = shared_inputs(live, i);
     live->node[i].back_chunk = shared * (size_t)chunk * sizeof(float) > TEMPORARY_LIMIT ? live->slice : chunk;
-    int32_t back = live->node[i].trains && !live->node[i].apart ? live->slice : live->node[i].back_chunk;
+    live->node[i].together =
+        live->node[i].trains && layer->ops->backward_slices && live->node[i].back_chunk == live->max_samples;
+    bool sliced = live->node[i].trains && !live->node[i].apart && !live->node[i].together;
+    int32_t back = sliced ? live->slice : live->node[i].back_chunk;
     scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, live->slice)));
     temporary = larger(temporary, shared * (size_t)back);
   }
   live->scratch = take_large(live, scratch, 1);
   live->temporary = take_large(live, temporary, sizeof(float));
-  return live->scratch && live->temporary ? THAW_OK : THAW_ERR_MEMORY;
+  live->largest = take(live, (size_t)live->max_samples * THAW_MAX_PARAMS, sizeof(uint32_t));
+  return live->scratch && live->temporary && live->largest ? THAW_OK : THAW_ERR_MEMORY;
 }
 
 static thaw_status create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa, const thaw_live_options *options,

@@ -24,6 +24,7 @@ typedef struct live_node {
   float *gradient[THAW_MAX_PARAMS];  /* one slice's gradient */
   bool trains;                       /* any tensor >= 0 */
   bool apart;                        /* goes back for its parameters slice by slice, then for its input in chunks */
+  bool together;                     /* goes back for all slices in one call */
   double *forward_totals, *backward_totals, *slice_sums;
 } live_node;
 
@@ -39,7 +40,8 @@ struct thaw_live {
   void *scratch, *workspace_block;
   int32_t tensors;
   int32_t *tensor_node, *tensor_param;
-  int64_t batch; /* of the last forward */
+  uint32_t *largest; /* [THAW_MAX_PARAMS][max_samples], of each slice */
+  int64_t batch;     /* of the last forward */
 };
 
 /* Divides the live nodes into segments: one, unless `recompute` finds a division that takes less memory. */

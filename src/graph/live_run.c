@@ -1,6 +1,7 @@
 /* The live executor: forward and backward of one rank's share of a batch, node by node. Samples are independent of each
  * other in every call (kernel.h), so a call may take any number of them; only parameter gradients and batch sums are
- * made slice by slice, because a slice is the unit in which they are rounded. */
+ * made slice by slice, because a slice is the unit in which they are rounded; a layer with backward_slices does that
+ * within one call. */
 #include "graph/live_private.h"
 
 #include <string.h>
@@ -189,6 +190,31 @@ static void close_gradients(const run *r, int32_t index) {
     }
 }
 
+/* All slices in one call, the gradients rounded and added by the layer. */
+static void backward_together(const run *r, int32_t index, const float *dy, const bool *had) {
+  live_node *node = &r->live->node[index];
+  const thaw_layer *layer = &r->live->graph->node[index]->layer;
+  const thaw_share *share = r->share;
+  const float *x[THAW_MAX_INPUTS];
+  float *dx[THAW_MAX_INPUTS];
+  thaw_exact_terms terms[THAW_MAX_PARAMS] = {0};
+  thaw_layer_io io = call_io(r, index, 0, share->samples, x);
+  choose_targets(r, index, 0, share->samples, had, dx);
+  for (int32_t p = 0; p < layer->params; p++) {
+    terms[p].largest = r->live->largest + (size_t)p * (size_t)r->live->max_samples;
+    if (node->tensor[p] >= 0) terms[p].sums = r->hooks->sums(r->hooks->context, node->tensor[p], &terms[p].factor);
+  }
+  layer->ops->backward_slices(layer, &io, dy, dx, share->slice_start, share->slices, terms);
+  add_gradients(r, index, 0, share->samples, had, dx);
+  for (int32_t p = 0; p < layer->params; p++)
+    for (int32_t s = 0; terms[p].sums && s < share->slices; s++)
+      r->hooks->note(r->hooks->context, node->tensor[p], share->slice[s], terms[p].largest[s]);
+}
+
+static bool goes_together(const run *r, const live_node *node) {
+  return node->together && r->hooks && r->hooks->sums && r->share->slices <= r->live->max_samples;
+}
+
 static thaw_status backward_node(const run *r, int32_t index, const float *dy, bool from_logits) {
   live_node *node = &r->live->node[index];
   const thaw_node *from = r->live->graph->node[index];
@@ -202,6 +228,11 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
   if (node->coupled) THAW_TRY(batch_sums(r, index, dy, node->backward_totals));
   if (node->workspace)
     from->layer.ops->workspace_refresh(&from->layer, node->workspace, true, r->live->workspace_block);
+  if (goes_together(r, node)) {
+    if (r->share->samples > 0) backward_together(r, index, dy, had);
+    close_gradients(r, index);
+    return THAW_OK;
+  }
   for (int32_t s = 0; node->trains && s < r->share->slices; s++) {
     int32_t first = r->share->slice_start[s];
     backward_call(r, index, first, r->share->slice_start[s + 1] - first, dy, had, from_logits,

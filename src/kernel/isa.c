@@ -81,7 +81,8 @@ void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, 
   isa->gemm(desc, a, b, c, scratch);
 }
 
-int32_t thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
-                                  int32_t slices, int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums) {
-  return isa->dense_gradient(x, dy, slice_start, slices, c, k, factor, limit, sums);
+void thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
+                               int32_t slices, int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
+                               uint32_t *largest) {
+  isa->dense_gradient(x, dy, slice_start, slices, pixels, c, k, factor, sums, largest);
 }

@@ -55,8 +55,8 @@ struct thaw_isa {
                             int32_t width, float *dx);
   size_t (*gemm_scratch)(const thaw_gemm_desc *desc);
   void (*gemm)(const thaw_gemm_desc *desc, const float *a, const float *b, float *c, float *scratch);
-  int32_t (*dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices, int32_t c,
-                            int32_t k, double factor, int64_t limit, int64_t *sums);
+  void (*dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices, int32_t pixels,
+                         int32_t c, int32_t k, double factor, int64_t *sums, uint32_t *largest);
 };
 
 extern const thaw_isa thaw_isa_avx2, thaw_isa_avx512;

@@ -88,6 +88,11 @@ static void activation_backward(const thaw_layer *layer, const thaw_layer_io *io
   thaw_activate_backward(io->isa, activation, io->saved, io->y, dy, (size_t)rows_of(layer, io->n), layer->output.c, dy);
 }
 
+static void input_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *dx) {
+  thaw_gemm_desc desc = input_gemm(layer, io->n);
+  if (dx) thaw_gemm(io->isa, &desc, dz, layer->param[0].value, dx, io->scratch);
+}
+
 static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                      float *const *gradient) {
   size_t rows = (size_t)rows_of(layer, io->n), k = (size_t)layer->output.c;
@@ -96,10 +101,19 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
     thaw_gemm(io->isa, &desc, io->x[0], dz, gradient[0], io->scratch);
   }
   if (layer->params > 1 && gradient[1]) bias_gradient(dz, rows, k, gradient[1]);
-  if (dx[0]) {
-    thaw_gemm_desc desc = input_gemm(layer, io->n);
-    thaw_gemm(io->isa, &desc, dz, layer->param[0].value, dx[0], io->scratch);
-  }
+  input_gradient(layer, io, dz, dx[0]);
+}
+
+static void backward_slices(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
+                            const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms) {
+  int32_t c = layer->input[0].c, k = layer->output.c, pixels = rows_of(layer, 1);
+  if (terms[0].sums)
+    thaw_dense_gradient_exact(io->isa, io->x[0], dz, slice_start, slices, pixels, c, k, terms[0].factor, terms[0].sums,
+                              terms[0].largest);
+  if (layer->params > 1 && terms[1].sums)
+    thaw_dense_gradient_exact(io->isa, NULL, dz, slice_start, slices, pixels, 1, k, terms[1].factor, terms[1].sums,
+                              terms[1].largest);
+  input_gradient(layer, io, dz, dx[0]);
 }
 
 static void initialize(thaw_layer *layer, uint64_t seed) {
@@ -189,6 +203,7 @@ const thaw_layer_ops thaw_layer_dense = {.schema = &thaw_dense_schema,
                                          .infer = infer,
                                          .forward = forward,
                                          .backward = backward,
+                                         .backward_slices = backward_slices,
                                          .activation_backward = activation_backward,
                                          .saved_bytes = saved_bytes,
                                          .scratch_bytes = scratch_bytes,

@@ -129,6 +129,14 @@ static void take_gradient(void *context, int32_t tensor, const float *value, int
   thaw_exact_add(step->exact, (size_t)tensor, value, slice);
 }
 
+static int64_t *sums_of(void *context, int32_t tensor, double *factor_out) {
+  return thaw_exact_sums(((train_step *)context)->exact, (size_t)tensor, factor_out);
+}
+
+static void note_slice(void *context, int32_t tensor, int64_t slice, uint32_t largest) {
+  thaw_exact_note(((train_step *)context)->exact, (size_t)tensor, slice, largest);
+}
+
 static void finish_gradients(void *context, int32_t tensor) {
   train_step *step = context;
   if (step->last_piece) thaw_exact_final(step->exact, step->comm, (size_t)tensor);
@@ -206,7 +214,7 @@ static void count_rows(train_step *step, const thaw_share *part, const float *y)
 /* Collective only where a layer joins the batch. A rank without samples takes part. */
 static thaw_status run_piece(train_step *step, const thaw_share *part, const float *label) {
   thaw_session *s = step->session;
-  thaw_live_hooks hooks = {step, take_gradient, add_joint, reduce_joint, finish_gradients};
+  thaw_live_hooks hooks = {step, take_gradient, sums_of, note_slice, add_joint, reduce_joint, finish_gradients};
   const float *y;
   THAW_TRY(thaw_live_forward(s->live, part, &hooks, &y));
   const float *logits = thaw_live_logits(s->live);

@@ -169,6 +169,64 @@ static void test_gradients(void **state) {
   end(&l);
 }
 
+/* Gradients rounded and added as the trainer does, either way: slice by slice from floats, or by the layers themselves.
+ */
+typedef struct exact_sums {
+  int64_t *sums[MAX_TENSORS];
+  uint32_t largest[MAX_TENSORS][3];
+  size_t size[MAX_TENSORS];
+  int32_t by_layers;
+} exact_sums;
+static const double exact_factor = 0x1p30;
+
+static void round_slice(void *context, int32_t tensor, const float *value, int64_t slice) {
+  exact_sums *e = context;
+  for (size_t i = 0; i < e->size[tensor]; i++) {
+    uint32_t bits;
+    memcpy(&bits, &value[i], sizeof bits);
+    if ((bits & INT32_MAX) > e->largest[tensor][slice]) e->largest[tensor][slice] = bits & INT32_MAX;
+    e->sums[tensor][i] += llrint(value[i] * exact_factor);
+  }
+}
+
+static int64_t *give_sums(void *context, int32_t tensor, double *factor_out) {
+  *factor_out = exact_factor;
+  return ((exact_sums *)context)->sums[tensor];
+}
+
+static void note_largest(void *context, int32_t tensor, int64_t slice, uint32_t largest) {
+  exact_sums *e = context;
+  e->largest[tensor][slice] = largest;
+  e->by_layers++;
+}
+
+static void test_layers_round_like_the_trainer(void **state) {
+  (void)state;
+  live_case l;
+  begin(&l, branching_network());
+  exact_sums e[2] = {0};
+  for (int way = 0; way < 2; way++) {
+    thaw_live_hooks hooks = {.context = &e[way], .gradient = round_slice};
+    if (way) hooks.sums = give_sums, hooks.note = note_largest;
+    const float *y;
+    for (int32_t t = 0; t < thaw_live_tensors(l.live); t++) {
+      e[way].size[t] = l.c.size[t];
+      e[way].sums[t] = thaw_new(l.c.size[t], sizeof(int64_t));
+    }
+    assert_thaw_ok(thaw_live_forward(l.live, &l.share, &hooks, &y));
+    assert_thaw_ok(thaw_live_backward(l.live, &l.share, &hooks, l.dy, false));
+  }
+  assert_int_equal(e[0].by_layers, 0);
+  assert_int_equal(e[1].by_layers, 2 * 2 * 3); /* kernel and bias of two dense layers, three slices */
+  for (int32_t t = 0; t < thaw_live_tensors(l.live); t++) {
+    assert_memory_equal(e[1].sums[t], e[0].sums[t], l.c.size[t] * sizeof(int64_t));
+    assert_memory_equal(e[1].largest[t], e[0].largest[t], sizeof e[0].largest[t]);
+    thaw_free(e[0].sums[t]);
+    thaw_free(e[1].sums[t]);
+  }
+  end(&l);
+}
+
 static thaw_graph *normed_network(void) {
   thaw_graph *g;
   assert_thaw_ok(thaw_graph_create(test_map(4, 4, 3), &g));
@@ -422,10 +480,15 @@ static void test_edges(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_gradients), cmocka_unit_test(test_batch_norm_gradients),
-      cmocka_unit_test(test_shares),    cmocka_unit_test(test_batch_norm_statistics),
-      cmocka_unit_test(test_logits),    cmocka_unit_test(test_cut_in_the_middle),
-      cmocka_unit_test(test_edges),     cmocka_unit_test(test_recompute),
+      cmocka_unit_test(test_gradients),
+      cmocka_unit_test(test_batch_norm_gradients),
+      cmocka_unit_test(test_layers_round_like_the_trainer),
+      cmocka_unit_test(test_shares),
+      cmocka_unit_test(test_batch_norm_statistics),
+      cmocka_unit_test(test_logits),
+      cmocka_unit_test(test_cut_in_the_middle),
+      cmocka_unit_test(test_edges),
+      cmocka_unit_test(test_recompute),
       cmocka_unit_test(test_limit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -205,37 +205,42 @@ static void time_gradient(const thaw_isa *isa) {
   }
 }
 
-/* The arithmetic of one training step of a dense head 512 -> 128 -> 10: forward in slices of 8, both gradients. */
-static void time_head(const thaw_isa *isa) {
-  enum { BATCH = 64, SLICE = 8, C = 512, K = 128, OUT = 10 };
-  float *x = numbers(BATCH * C, 1), *w1 = numbers(C * K, .1f), *h = numbers(BATCH * K, 1), *w2 = numbers(K * OUT, .1f);
-  float *y = numbers(BATCH * OUT, 1), *dh = numbers(BATCH * K, 1), *scratch = block(1 << 16);
-  int64_t *s1 = (int64_t *)block(2 * C * K), *s2 = (int64_t *)block(2 * K * OUT);
+/* The arithmetic of one training step of a dense head c -> k -> 10: forward, back, both gradients in slices of 8. */
+static void time_head(const thaw_isa *isa, int32_t c, int32_t k) {
+  enum { BATCH = 64, SLICE = 8, OUT = 10 };
+  size_t inputs = (size_t)c, hidden = (size_t)k;
+  float *x = numbers(BATCH * inputs, 1), *w1 = numbers(inputs * hidden, .1f), *h = numbers(BATCH * hidden, 1);
+  float *w2 = numbers(hidden * OUT, .1f), *y = numbers(BATCH * OUT, 1), *dh = numbers(BATCH * hidden, 1);
+  int64_t *s1 = (int64_t *)block(2 * inputs * hidden), *s2 = (int64_t *)block(2 * hidden * OUT);
   int32_t start[BATCH / SLICE + 1];
+  uint32_t largest[BATCH / SLICE];
   for (int i = 0; i <= BATCH / SLICE; i++) start[i] = i * SLICE;
-  thaw_gemm_desc f1 = {.m = SLICE, .n = K, .k = C, .lda = C, .ldb = K, .ldc = K};
-  thaw_gemm_desc f2 = {.m = SLICE, .n = OUT, .k = K, .lda = K, .ldb = OUT, .ldc = OUT};
-  thaw_gemm_desc b2 = {.m = SLICE, .n = K, .k = OUT, .transpose_b = true, .lda = OUT, .ldb = OUT, .ldc = K};
+  thaw_gemm_desc f1 = {.m = BATCH, .n = k, .k = c, .lda = c, .ldb = k, .ldc = k};
+  thaw_gemm_desc f2 = {.m = BATCH, .n = OUT, .k = k, .lda = k, .ldb = OUT, .ldc = OUT};
+  thaw_gemm_desc b2 = {.m = BATCH, .n = k, .k = OUT, .transpose_b = true, .lda = OUT, .ldb = OUT, .ldc = k};
+  float *scratch = block(thaw_gemm_scratch_bytes(isa, &f1) / 4 + thaw_gemm_scratch_bytes(isa, &f2) / 4 +
+                         thaw_gemm_scratch_bytes(isa, &b2) / 4);
   double best[5] = {1, 1, 1, 1, 1};
   for (int r = 0; r < 300; r++) {
     double t[6];
     t[0] = seconds();
-    for (int s = 0; s < BATCH; s += SLICE) thaw_gemm(isa, &f1, x + s * C, w1, h + s * K, scratch);
+    thaw_gemm(isa, &f1, x, w1, h, scratch);
     t[1] = seconds();
-    for (int s = 0; s < BATCH; s += SLICE) thaw_gemm(isa, &f2, h + s * K, w2, y + s * OUT, scratch);
+    thaw_gemm(isa, &f2, h, w2, y, scratch);
     t[2] = seconds();
-    for (int s = 0; s < BATCH; s += SLICE) thaw_gemm(isa, &b2, y + s * OUT, w2, dh + s * K, scratch);
+    thaw_gemm(isa, &b2, y, w2, dh, scratch);
     t[3] = seconds();
-    thaw_dense_gradient_exact(isa, x, dh, start, BATCH / SLICE, C, K, 1e6, (int64_t)1 << 50, s1);
+    thaw_dense_gradient_exact(isa, x, dh, start, BATCH / SLICE, 1, c, k, 0x1p20, s1, largest);
     t[4] = seconds();
-    thaw_dense_gradient_exact(isa, h, y, start, BATCH / SLICE, K, OUT, 1e6, (int64_t)1 << 50, s2);
+    thaw_dense_gradient_exact(isa, h, y, start, BATCH / SLICE, 1, k, OUT, 0x1p20, s2, largest);
     t[5] = seconds();
     for (int i = 0; i < 5; i++) best[i] = t[i + 1] - t[i] < best[i] ? t[i + 1] - t[i] : best[i];
   }
   double sum = best[0] + best[1] + best[2] + best[3] + best[4];
-  printf("head 512->128->10, %s, batch 64: forward %.1f + %.1f us, back %.1f us, gradients %.1f + %.1f us: %.0f "
+  printf("head %d->%d->10, %s, batch 64: forward %.1f + %.1f us, back %.1f us, gradients %.1f + %.1f us: %.0f "
          "samples/s\n",
-         thaw_isa_name(isa), best[0] * 1e6, best[1] * 1e6, best[2] * 1e6, best[3] * 1e6, best[4] * 1e6, BATCH / sum);
+         c, k, thaw_isa_name(isa), best[0] * 1e6, best[1] * 1e6, best[2] * 1e6, best[3] * 1e6, best[4] * 1e6,
+         BATCH / sum);
   free(x), free(w1), free(h), free(w2), free(y), free(dh), free(scratch), free(s1), free(s2);
 }
 
@@ -251,7 +256,11 @@ int main(int argc, char **argv) {
   for (int i = 0; i < COUNT(networks); i++)
     if (strcmp(which, "all") == 0 || strcmp(which, networks[i].name) == 0)
       time_network(isa, &networks[i], n < 1 ? 1 : n, only);
-  if (strcmp(which, "all") == 0 || strcmp(which, "head") == 0) time_head(isa);
+  if (strcmp(which, "all") == 0 || strcmp(which, "head") == 0) {
+    time_head(isa, 512, 128);
+    time_head(isa, 512, 1024);
+    time_head(isa, 2048, 1024);
+  }
   if (strcmp(which, "all") == 0 || strcmp(which, "gemm") == 0) time_gemm(isa);
   if (strcmp(which, "all") == 0 || strcmp(which, "gradient") == 0) time_gradient(isa);
 }

@@ -1,120 +1,174 @@
 /* exact.c: weight gradients of a dense layer, quantised to int64 while they are in registers.
  *
- * A slice's gradient x^T dy is a float chain over the slice's rows; times a power of two it is exact in double, then
- * rounded once to the nearest integer, ties to even. */
+ * A slice's gradient x^T dy is a float chain over the slice's rows; times a power of two it is exact in double. Adding
+ * 1.5 * 2^52 rounds it once to the nearest integer, ties to even, which then stands in the low bits of the mantissa.
+ * The bits of all slices are added as integers; those of 1.5 * 2^52, once per slice, are taken off at the end. */
 #include "kernel/variant/rows.h"
-#include "kernel/variant/tile.h"
+#include "kernel/variant/simd.h"
 #include "kernel/variant/variant.h"
 
-/* Doubles and 64-bit integers: half a vec. */
-enum { WIDE = LANES / 2 };
+#include <string.h>
 
+/* TILE x 2 vectors of sums stay in registers, with twice as many of integers (on AVX2 some of those in the first-level
+ * cache). STRIP columns of x, a cache line of each row, are brought together for all slices of a group. */
+enum { WIDE = LANES / 2, TILE = 4, STRIP = 16, GROUP_SLICES = 64, GROUP_ROWS = 256 };
+
+typedef int64_t lvec __attribute__((vector_size(4 * LANES)));
 #ifdef __AVX512F__
 typedef __m512d dvec;
 ALWAYS_INLINE dvec dbroadcast(double a) {
   return _mm512_set1_pd(a);
 }
-ALWAYS_INLINE dvec widen_low(vec a) {
-  return _mm512_cvtps_pd(_mm512_castps512_ps256(a));
+ALWAYS_INLINE dvec widen(vec a, int half) {
+  return _mm512_cvtps_pd(half ? _mm512_extractf32x8_ps(a, 1) : _mm512_castps512_ps256(a));
 }
-ALWAYS_INLINE dvec widen_high(vec a) {
-  return _mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1));
+ALWAYS_INLINE ivec larger(ivec a, ivec b) {
+  return (ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
 }
-/* sums[0 .. count) += round(d); returns the lanes (a bit each) where |d| <= limit does not hold. */
-ALWAYS_INLINE int add_rounded(int64_t *sums, dvec d, dvec limit, int count) {
+ALWAYS_INLINE void add_integers(int64_t *sums, lvec a, int count) {
   __mmask8 m = count >= WIDE ? 0xff : (__mmask8)((1u << count) - 1);
-  __m512i q = _mm512_add_epi64(_mm512_maskz_loadu_epi64(m, sums), _mm512_cvtpd_epi64(d));
-  _mm512_mask_storeu_epi64(sums, m, q);
-  return _mm512_mask_cmp_pd_mask(m, _mm512_abs_pd(d), limit, _CMP_NLE_UQ);
+  _mm512_mask_storeu_epi64(sums, m, _mm512_add_epi64(_mm512_maskz_loadu_epi64(m, sums), (__m512i)a));
 }
 #else
 typedef __m256d dvec;
 ALWAYS_INLINE dvec dbroadcast(double a) {
   return _mm256_set1_pd(a);
 }
-ALWAYS_INLINE dvec widen_low(vec a) {
-  return _mm256_cvtps_pd(_mm256_castps256_ps128(a));
+ALWAYS_INLINE dvec widen(vec a, int half) {
+  return _mm256_cvtps_pd(half ? _mm256_extractf128_ps(a, 1) : _mm256_castps256_ps128(a));
 }
-ALWAYS_INLINE dvec widen_high(vec a) {
-  return _mm256_cvtps_pd(_mm256_extractf128_ps(a, 1));
+ALWAYS_INLINE ivec larger(ivec a, ivec b) {
+  return (ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
 }
-/* As above. Adding 1.5 * 2^52 rounds a double below 2^51 to an integer that then stands in the low mantissa bits. */
-ALWAYS_INLINE int add_rounded(int64_t *sums, dvec d, dvec limit, int count) {
-  const dvec magic = dbroadcast(6755399441055744.0);
+ALWAYS_INLINE void add_integers(int64_t *sums, lvec a, int count) {
   __m256i m = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
-  __m256i q = _mm256_sub_epi64(_mm256_castpd_si256(_mm256_add_pd(d, magic)), _mm256_castpd_si256(magic));
-  dvec size = _mm256_andnot_pd(dbroadcast(-0.0), d);
-  if (count >= WIDE) {
-    _mm256_storeu_si256((__m256i *)sums, _mm256_add_epi64(_mm256_loadu_si256((const __m256i *)sums), q));
-  } else {
-    __m256i old = _mm256_maskload_epi64((const long long *)sums, m);
-    _mm256_maskstore_epi64((long long *)sums, m, _mm256_add_epi64(old, q));
-  }
-  return _mm256_movemask_pd(_mm256_and_pd(_mm256_cmp_pd(size, limit, _CMP_NLE_UQ), _mm256_castsi256_pd(m)));
+  __m256i old = _mm256_maskload_epi64((const long long *)sums, m);
+  _mm256_maskstore_epi64((long long *)sums, m, _mm256_add_epi64(old, (__m256i)a));
 }
 #endif
 
-typedef struct quantiser {
-  dvec factor, limit;
-} quantiser;
+/* Consecutive slices whose rows of x and dy are looked at together. */
+typedef struct group {
+  const int32_t *start; /* [slices + 1], samples */
+  int slices, pixels;   /* pixels: rows per sample */
+  size_t x_stride, k;   /* floats between rows of x and of dy */
+  double magic;         /* 1.5 * 2^52 / factor */
+  ivec *most;           /* [slices] per lane, bits of the largest |gradient| */
+} group;
 
-ALWAYS_INLINE int quantise(const quantiser *q, vec a, int64_t *sums, int count) {
-  int bad = add_rounded(sums, widen_low(a) * q->factor, q->limit, count);
-  if (count > WIDE) bad |= add_rounded(sums + WIDE, widen_high(a) * q->factor, q->limit, count - WIDE);
-  return bad;
-}
-
-/* One slice's gradient of `rows` inputs times up to PANEL outputs. x, dy: the slice's first row at the tile's corner.
- */
-ALWAYS_INLINE int slice_tile(const int rows, const int vectors, const float *x, const float *dy, int length, int32_t c,
-                             int32_t k, const quantiser *q, int64_t *sums, int count) {
-  vec s[ROWS][2];
-  tile_clear(rows, s);
-  for (int p = 0; p < length; p++, x += c, dy += k) {
-    vec b[2];
+/* The gradients of `rows` columns of x by `count` columns of dy; x, dy: at the group's first row. */
+ALWAYS_INLINE void multiply(const int rows, const int vectors, const bool full, const group *g, const float *x,
+                            const float *dy, int count, int64_t *sums) {
+  const dvec magic = dbroadcast(g->magic);
+  const ivec positive = (ivec){0} + INT32_MAX;
+  lvec total[TILE][4] = {0};
+  for (int s = 0; s < g->slices; s++) {
+    vec sum[TILE][2];
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++) sum[i][0] = sum[i][1] = zero();
+    for (int p = (g->start[s + 1] - g->start[s]) * g->pixels; p > 0; p--, x += g->x_stride, dy += g->k) {
+      vec b[2];
 #pragma GCC unroll 2
-    for (int j = 0; j < vectors; j++) b[j] = load_some(dy + j * LANES, count - j * LANES);
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) {
-      vec a = broadcast(x[i]);
+      for (int j = 0; j < vectors; j++)
+        b[j] = full ? load(dy + j * LANES) : load_some(dy + j * LANES, count - j * LANES);
+#pragma GCC unroll 4
+      for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors; j++) s[i][j] = fma_of(a, b[j], s[i][j]);
+        for (int j = 0; j < vectors; j++) sum[i][j] = fma_of(broadcast(x[i]), b[j], sum[i][j]);
     }
-  }
-  int bad = 0;
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; i++)
+    ivec most = g->most[s];
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-    for (int j = 0; j < vectors; j++)
-      bad |= quantise(q, s[i][j], sums + (size_t)i * (size_t)k + j * LANES, count - j * LANES);
-  return bad;
-}
-
-static int slice_any(int rows, const float *x, const float *dy, int length, int32_t c, int32_t k, const quantiser *q,
-                     int64_t *sums, int count) {
-  int bad = 0;
-#define CALL(R)                                                                                                        \
-  bad = count > LANES ? slice_tile(R, 2, x, dy, length, c, k, q, sums, count)                                          \
-                      : slice_tile(R, 1, x, dy, length, c, k, q, sums, count)
-  THAW_FOR_ROWS(rows, CALL)
-#undef CALL
-  return bad;
-}
-
-int32_t THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
-                                          int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums) {
-  const int64_t most = ((int64_t)1 << 51) - 1;
-  quantiser q = {dbroadcast(factor), dbroadcast((double)(limit < most ? limit : most))};
-  int32_t first_bad = slices;
-  for (int32_t row = 0; row < c; row += ROWS)
-    for (int32_t column = 0; column < k; column += PANEL)
-      for (int32_t s = 0; s < slices; s++) {
-        size_t from = (size_t)slice_start[s];
-        int length = slice_start[s + 1] - slice_start[s], rows = c - row < ROWS ? c - row : ROWS;
-        int count = k - column < PANEL ? k - column : PANEL;
-        int bad = slice_any(rows, x + from * (size_t)c + row, dy + from * (size_t)k + column, length, c, k, &q,
-                            sums + (size_t)row * (size_t)k + column, count);
-        if (bad && s < first_bad) first_bad = s;
+      for (int j = 0; j < vectors; j++) {
+        total[i][2 * j] += (lvec)(widen(sum[i][j], 0) + magic);
+        total[i][2 * j + 1] += (lvec)(widen(sum[i][j], 1) + magic);
+        most = larger(most, (ivec)sum[i][j] & positive);
       }
-  return first_bad < slices ? first_bad : -1;
+    g->most[s] = most;
+  }
+  uint64_t base;
+  memcpy(&base, &g->magic, sizeof base);
+  base *= (uint64_t)g->slices; /* modulo 2^64, as the sums of bits */
+#pragma GCC unroll 4
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < 2 * vectors; j++)
+      if (full || count > j * WIDE)
+        add_integers(sums + (size_t)i * g->k + j * WIDE, total[i][j] - (int64_t)base, full ? WIDE : count - j * WIDE);
+}
+
+static void multiply_full(int rows, const group *g, const float *x, const float *dy, int64_t *sums) {
+#define CALL(R) multiply(R, 2, true, g, x, dy, PANEL, sums)
+  THAW_FOR_FEW_ROWS(rows, CALL)
+#undef CALL
+}
+
+static void multiply_part(int rows, const group *g, const float *x, const float *dy, int count, int64_t *sums) {
+#define CALL(R)                                                                                                        \
+  count > LANES ? multiply(R, 2, false, g, x, dy, count, sums) : multiply(R, 1, false, g, x, dy, count, sums)
+  THAW_FOR_FEW_ROWS(rows, CALL)
+#undef CALL
+}
+
+static void multiply_strip(const group *g, const float *x, const float *dy, int columns, int32_t k, int64_t *sums) {
+  for (int32_t column = 0; column < k; column += PANEL)
+    for (int i = 0; i < columns; i += TILE) {
+      int rows = columns - i < TILE ? columns - i : TILE;
+      int64_t *to = sums + (size_t)i * g->k + (size_t)column;
+      if (k - column >= PANEL)
+        multiply_full(rows, g, x + i, dy + column, to);
+      else
+        multiply_part(rows, g, x + i, dy + column, k - column, to);
+    }
+}
+
+static void copy_strip(const float *x, size_t c, int rows, int columns, float *to) {
+  for (int p = 0; p < rows; p++)
+    for (int j = 0; j < columns; j += LANES)
+      store_some(to + (size_t)p * STRIP + j, load_some(x + (size_t)p * c + j, columns - j), columns - j);
+}
+
+/* x, dy: at the group's first row. */
+static void multiply_group(const group *common, const float *x, const float *dy, int32_t c, int32_t k, int64_t *sums) {
+  static const float one = 1;
+  float strip[GROUP_ROWS * STRIP];
+  int rows = (common->start[common->slices] - common->start[0]) * common->pixels;
+  for (int32_t row = 0; row < c; row += STRIP) {
+    int columns = c - row < STRIP ? c - row : STRIP;
+    group g = *common;
+    const float *from = x ? x + row : &one;
+    g.x_stride = x ? (size_t)c : 0;
+    if (x && rows <= GROUP_ROWS && c > STRIP) {
+      copy_strip(from, (size_t)c, rows, columns, strip);
+      from = strip, g.x_stride = STRIP;
+    }
+    multiply_strip(&g, from, dy, columns, k, sums + (size_t)row * (size_t)k);
+  }
+}
+
+static int slices_together(const int32_t *start, int32_t slices, int32_t pixels) {
+  int count = 1;
+  while (count < slices && count < GROUP_SLICES && (start[count + 1] - start[0]) * pixels <= GROUP_ROWS) count++;
+  return count;
+}
+
+void THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
+                                       int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
+                                       uint32_t *largest) {
+  ivec most[GROUP_SLICES];
+  for (int32_t done = 0; done < slices;) {
+    group g = {.start = slice_start + done, .pixels = pixels, .k = (size_t)k, .magic = 0x1.8p52 / factor};
+    g.slices = slices_together(g.start, slices - done, pixels);
+    g.most = most;
+    memset(most, 0, (size_t)g.slices * sizeof *most);
+    size_t row = (size_t)g.start[0] * (size_t)pixels;
+    multiply_group(&g, x ? x + row * (size_t)c : NULL, dy + row * (size_t)k, c, k, sums);
+    for (int s = 0; s < g.slices; s++) {
+      largest[done + s] = 0;
+      for (int i = 0; i < LANES; i++)
+        if ((uint32_t)most[s][i] > largest[done + s]) largest[done + s] = (uint32_t)most[s][i];
+    }
+    done += g.slices;
+  }
 }

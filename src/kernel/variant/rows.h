@@ -27,6 +27,24 @@
 #else
 #define THAW_ROWS_WIDE(CALL)
 #endif
+/* The same for at most four rows. */
+#define THAW_FOR_FEW_ROWS(rows, CALL)                                                                                  \
+  switch (rows) {                                                                                                      \
+  case 1:                                                                                                              \
+    CALL(1);                                                                                                           \
+    break;                                                                                                             \
+  case 2:                                                                                                              \
+    CALL(2);                                                                                                           \
+    break;                                                                                                             \
+  case 3:                                                                                                              \
+    CALL(3);                                                                                                           \
+    break;                                                                                                             \
+  case 4:                                                                                                              \
+    CALL(4);                                                                                                           \
+    break;                                                                                                             \
+  default:                                                                                                             \
+    break;                                                                                                             \
+  }
 #define THAW_FOR_ROWS(rows, CALL)                                                                                      \
   switch (rows) {                                                                                                      \
   case 1:                                                                                                              \

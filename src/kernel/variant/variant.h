@@ -38,7 +38,8 @@ void THAW_VARIANT(thaw_activate_backward)(thaw_activation activation, const floa
                                           size_t rows, int32_t width, float *dx);
 size_t THAW_VARIANT(thaw_gemm_scratch)(const thaw_gemm_desc *desc);
 void THAW_VARIANT(thaw_gemm)(const thaw_gemm_desc *desc, const float *a, const float *b, float *c, float *scratch);
-int32_t THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
-                                          int32_t c, int32_t k, double factor, int64_t limit, int64_t *sums);
+void THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
+                                       int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
+                                       uint32_t *largest);
 
 #endif
