@@ -32,6 +32,10 @@ typedef enum thaw_activation {
 } thaw_activation;
 extern const char *const thaw_activation_names[]; /* "linear", "relu", "relu6", ... NULL-terminated */
 
+/* Raised with every change of the frozen kernels' bits: part of the feature cache's key (tests/kernel/test_revision.c).
+ */
+enum { THAW_KERNEL_REVISION = 1 };
+
 /* ------------------------------------------------------------------ frozen convolutions: packed once, run often */
 typedef enum thaw_conv_algorithm {
   THAW_CONV_AUTO,
