@@ -8,16 +8,18 @@
 #   --output FILE       default jobs/results/<date>-<cpu>.md
 #   --results FILE      keep the measurements here and show all that the file holds: a table in several runs
 #   --no-heads          networks only, no head training
+#   --training          training with live layers only: VGG16 and ResNet50 with their last block live, VGG16 all live
 #   --onnx FOLDER       where the networks' ONNX files are kept (default: thrown away)
 #   --export-only       write the ONNX files, measure nothing
 #
 # The peers are installed with pip in a throw-away environment (about 3 GB, build-peers/), or taken from the environment
 # that THAW_PEERS_VENV names. Measured: the frozen forward at each network's own image size, batch 16, float32, of each
-# peer in its best mode; an epoch of a VGG16 head with recomputed features; head training from given features.
+# peer in its best mode; an epoch of a VGG16 head with recomputed features; head training from given features. With --training:
+# steps with live layers, 224x224, batch 32, Adam, from images and (thaw) from cached features, and the most memory held.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(dirname "$here")
-networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' measure=1 results=''
+networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' measure=1 training=0 results=''
 while [ $# -gt 0 ]; do
   case $1 in
   --networks) networks=$2 && shift ;;
@@ -27,9 +29,10 @@ while [ $# -gt 0 ]; do
   --output) output=$2 && shift ;;
   --results) results=$2 && shift ;;
   --no-heads) heads=0 ;;
+  --training) training=1 ;;
   --onnx) onnx=$2 && shift ;;
   --export-only) measure=0 ;;
-  -h | --help) sed -n '2,18s/^# \{0,1\}//p' "$0" && exit 0 ;;
+  -h | --help) sed -n '2,20s/^# \{0,1\}//p' "$0" && exit 0 ;;
   *) echo "bench-peers.sh: unknown option $1 (see --help)" >&2 && exit 2 ;;
   esac
   shift
@@ -68,7 +71,7 @@ pinned() { taskset -c "$core" "$@"; }
 # peer ARGUMENTS: one run of peers.py; a peer that fails is left out of the table, with its reason on the terminal.
 peer() {
   env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE taskset -c "$core" "$venv/bin/python" "$here/peers/peers.py" "$@" \
-    --seconds "$seconds" --folder "$onnx" 2>"$folder/log" | grep -E '^(forward|epoch|head),' | tee -a "$results" ||
+    --seconds "$seconds" --folder "$onnx" 2>"$folder/log" | grep -E '^(forward|epoch|head|train|memory),' | tee -a "$results" ||
     { [ "$2" = export ] || echo "no result: $*: $(tail -1 "$folder/log")" >&2; }
 }
 has() { [[ " ${peers[*]} " == *" $1 "* ]]; }
@@ -81,6 +84,21 @@ thaw_line() {
     sed -nE "s|^total .*[^0-9.]([0-9.]+) (images\|samples)/s.*|$task,$network,thaw,$isa,\1|p" | tail -1 | tee -a "$results"
 }
 
+# thaw_training NETWORK LIVE: images/s from images and from cached features, and the memory of the whole process in MB.
+thaw_training() {
+  pinned "$thaw" bench --seconds "$seconds" --network "$1" --unfreeze "$2" --batch 32 >"$folder/log"
+  sed -nE -e "s|^from images: total .* ([0-9.]+) images/s|train,$1 $2,thaw,from images,\\1|p" \
+    -e "s|^from cached features: total .* ([0-9.]+) images/s|train,$1 $2,thaw cached,from cached features,\\1|p" \
+    -e "s|^memory: whole process at most ([0-9.]+) MB|memory,$1 $2,thaw,,\\1|p" \
+    -e "s|^memory: whole process at most ([0-9.]+) GB|memory,$1 $2,thaw,,\\1e3|p" "$folder/log" | tee -a "$results"
+}
+# measure_training NETWORK LIVE
+measure_training() {
+  thaw_training "$1" "$2"
+  if has torch; then for mode in nhwc nchw; do peer torch train "$1" --live "$2" --mode $mode; done; fi
+  if has keras; then peer keras train "$1" --live "$2"; fi
+}
+
 export_onnx() {
   if [ ! -s "$onnx/$1.onnx" ] && { has onnxruntime || has openvino; }; then peer keras export "$1"; fi
 }
@@ -89,6 +107,12 @@ if [ "$measure" = 0 ]; then
   exit 0
 fi
 
+if [ "$training" = 1 ]; then
+  measure_training vgg16 block5
+  measure_training resnet50 conv5
+  measure_training vgg16 all
+  networks=() heads=0
+fi
 for network in "${networks[@]}"; do
   thaw_line forward "$network" --network "$network" --batch 16 --no-layers
   export_onnx "$network"

@@ -46,11 +46,11 @@ EPOCH_IMAGES, EPOCH_BATCH = 96, 32
 TRAIN_BATCH, SIZE = 32, 224
 
 
-def best_rate(call, amount, seconds):
-    """Amount per second of the fastest of as many calls as fit, at least three, after a first one."""
+def best_rate(call, amount, seconds, least=3):
+    """Amount per second of the fastest of as many calls as fit, at least `least`, after a first one."""
     call()
     best, start, count = float("inf"), time.perf_counter(), 0
-    while count < 3 or time.perf_counter() - start < seconds:
+    while count < least or time.perf_counter() - start < seconds:
         begin = time.perf_counter()
         call()
         best = min(best, time.perf_counter() - begin)
@@ -188,7 +188,7 @@ def torch_train(network, options):
         torch.nn.functional.cross_entropy(head(backbone(x)), y).backward()
         optimizer.step()
 
-    rate = best_rate(step, TRAIN_BATCH, options.seconds)
+    rate = best_rate(step, TRAIN_BATCH, options.seconds, 2)
     peer = f"PyTorch {torch.__version__}"
     show("train", f"{network} {options.live}", peer, options.mode, rate)
     show_memory(f"{network} {options.live}", peer, options.mode)
@@ -304,7 +304,7 @@ def keras_train(network, options):
     keras_compile(keras, model)
     x = numpy.random.rand(TRAIN_BATCH, SIZE, SIZE, 3).astype("f4")
     y = numpy.random.randint(0, CLASSES, TRAIN_BATCH)
-    rate = best_rate(lambda: model.train_on_batch(x, y), TRAIN_BATCH, options.seconds)
+    rate = best_rate(lambda: model.train_on_batch(x, y), TRAIN_BATCH, options.seconds, 2)
     show("train", f"{network} {options.live}", f"Keras {keras.__version__}", "train_on_batch", rate)
     show_memory(f"{network} {options.live}", f"Keras {keras.__version__}", "train_on_batch")
 

@@ -49,6 +49,31 @@ def whole_run(rows):
         print(f"| {peer} | {epoch:,.0f} s | {epoch:,.0f} s | {EPOCHS * epoch:,.0f} s | {EPOCHS * epoch / ours:.1f}× |")
 
 
+def training(rows):
+    """Live layers: images per second and the most memory of the process; thaw from images and from its cache."""
+    chosen = [row for row in rows if row["task"] == "train"]
+    peers = [peer for peer in dict.fromkeys(row["peer"] for row in chosen) if not peer.startswith("thaw")]
+    if not chosen:
+        return
+    print("\n## Training with live layers, 224×224, batch 32, Adam\n")
+    print("Images per second, and in brackets the most memory of the process in GB. Peers in their fastest mode, from")
+    print("images; thaw from images, and from the cache of the constant part's features.\n")
+    print("| live | thaw | from the cache | " + " | ".join(peers) + " | thaw against the best peer | from the cache |")
+    print("| --- |" + " --- |" * (len(peers) + 4))
+    for name in dict.fromkeys(row["network"] for row in chosen):
+        found = best(row for row in chosen if row["network"] == name)
+        held = {row["peer"]: float(row["value"]) for row in rows if row["task"] == "memory" and row["network"] == name}
+
+        def cell(peer):
+            size = f" ({held[peer] / 1e3:.1f})" if peer in held else ""
+            return f"{found[peer][0]:,.1f}{size}" if peer in found else ""
+
+        others = max((found[peer][0] for peer in peers if peer in found), default=0)
+        ratios = [f"{found[k][0] / others:.2f}×" if k in found and others else "" for k in ("thaw", "thaw cached")]
+        cells = [cell("thaw"), cell("thaw cached"), *map(cell, peers)]
+        print("| " + " | ".join([name, *cells, *ratios]) + " |")
+
+
 def main():
     with open(sys.argv[1], newline="") as file:
         names = ("task", "network", "peer", "mode", "value")
@@ -65,6 +90,7 @@ def main():
         if chosen:
             table(title, unit, named, peers)
     whole_run(rows)
+    training(rows)
 
 
 main()
