@@ -23,6 +23,15 @@ void thaw_conv_bias_gradient(const thaw_layer *layer, int32_t n, const float *dz
 /* The JSON members that both have. */
 void thaw_conv_keras_config(const thaw_layer *layer, thaw_text *json);
 
+/* ------------------------------------------------------------------ depthwise: kernel [kh][kw][c] */
+size_t thaw_depthwise_scratch_bytes(const thaw_layer *layer);
+void thaw_depthwise_forward(const thaw_layer *layer, int32_t n, const float *x, const float *kernel, float *y,
+                            void *scratch);
+void thaw_depthwise_input_gradient(const thaw_layer *layer, int32_t n, const float *dy, const float *kernel, float *dx,
+                                   void *scratch);
+void thaw_depthwise_kernel_gradient(const thaw_layer *layer, int32_t n, const float *x, const float *dy,
+                                    float *gradient);
+
 /* ------------------------------------------------------------------ 3x3, stride 1, in Winograd's domain */
 typedef struct thaw_conv_workspace thaw_conv_workspace;
 bool thaw_winograd_serves(const thaw_layer *layer);

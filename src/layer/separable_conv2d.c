@@ -1,5 +1,5 @@
 /* SeparableConv2D with depth multiplier 1: a depthwise convolution, then a 1x1 convolution (Chollet, "Xception", 2016).
- * Here in the live part, with plain loops and a matrix product; thaw_plan has both parts as packed convolutions.
+ * Here in the live part, with depthwise_loops.c and a matrix product; thaw_plan has both parts as packed convolutions.
  *
  *     middle [rows][c] = depthwise(x),  y [rows][k] = middle * pointwise (+ bias)
  *
@@ -33,41 +33,6 @@ void thaw_layer_separable_descs(const thaw_layer *layer, thaw_conv_desc *depthwi
                                 .stride_w = 1};
 }
 
-/* What one tap of the depthwise kernel meets, as offsets of channel vectors. */
-typedef struct tap {
-  size_t out, in, kernel;
-} tap;
-typedef void tap_function(const tap *at, size_t c, const float *a, const float *b, float *result);
-
-static void for_each_tap(const thaw_layer *layer, int32_t n, tap_function *visit, const float *a, const float *b,
-                         float *result) {
-  thaw_conv_desc d = thaw_layer_conv_desc(layer);
-  int32_t out_h = layer->output.h, out_w = layer->output.w;
-  size_t c = (size_t)d.c;
-  for (int32_t row = 0; row < n * out_h; row++)
-    for (int32_t ow = 0; ow < out_w; ow++)
-      for (int32_t t = 0; t < d.kh * d.kw; t++) {
-        int32_t h = row % out_h * d.stride_h - d.pad_top + t / d.kw, w = ow * d.stride_w - d.pad_left + t % d.kw;
-        if (h < 0 || h >= d.h || w < 0 || w >= d.w) continue;
-        tap at = {.out = ((size_t)row * (size_t)out_w + (size_t)ow) * c,
-                  .in = ((size_t)(row / out_h * d.h + h) * (size_t)d.w + (size_t)w) * c,
-                  .kernel = (size_t)t * c};
-        visit(&at, c, a, b, result);
-      }
-}
-
-static void tap_forward(const tap *at, size_t c, const float *x, const float *kernel, float *y) {
-  for (size_t k = 0; k < c; k++) y[at->out + k] += x[at->in + k] * kernel[at->kernel + k];
-}
-
-static void tap_kernel(const tap *at, size_t c, const float *x, const float *dy, float *gradient) {
-  for (size_t k = 0; k < c; k++) gradient[at->kernel + k] += x[at->in + k] * dy[at->out + k];
-}
-
-static void tap_input(const tap *at, size_t c, const float *dy, const float *kernel, float *dx) {
-  for (size_t k = 0; k < c; k++) dx[at->in + k] += dy[at->out + k] * kernel[at->kernel + k];
-}
-
 /* ------------------------------------------------------------------ the three products of the pointwise part */
 
 static thaw_gemm_desc forward_gemm(const thaw_layer *layer, int32_t rows) {
@@ -87,7 +52,7 @@ static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, int32_t rows) {
 
 typedef struct separable_scratch {
   float *middle, *dmiddle;
-  void *gemm;
+  void *gemm, *taps;
 } separable_scratch;
 
 static int32_t rows_of(const thaw_layer *layer, int32_t n) {
@@ -106,6 +71,7 @@ static separable_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int
   scratch.middle = thaw_carve(carver, middle);
   scratch.dmiddle = thaw_carve(carver, middle);
   scratch.gemm = thaw_carve(carver, most);
+  scratch.taps = thaw_carve(carver, thaw_depthwise_scratch_bytes(layer));
   return scratch;
 }
 
@@ -115,18 +81,12 @@ static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_
   return carver.used;
 }
 
-static void run_depthwise(const thaw_layer *layer, const thaw_layer_io *io, float *middle) {
-  size_t count = (size_t)rows_of(layer, io->n) * (size_t)layer->input[0].c;
-  memset(middle, 0, count * sizeof(float));
-  for_each_tap(layer, io->n, tap_forward, io->x[0], layer->param[0].value, middle);
-}
-
 static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
   thaw_carver carver = {.base = io->scratch};
   separable_scratch scratch = carve(layer, io->isa, io->n, &carver);
   thaw_gemm_desc desc = forward_gemm(layer, rows_of(layer, io->n));
   float *z = thaw_conv_keeps_logits(layer) && io->saved ? io->saved : io->y;
-  run_depthwise(layer, io, scratch.middle);
+  thaw_depthwise_forward(layer, io->n, io->x[0], layer->param[0].value, scratch.middle, scratch.taps);
   thaw_gemm(io->isa, &desc, scratch.middle, layer->param[1].value, z, scratch.gemm);
   thaw_conv_finish(layer, io, z);
 }
@@ -138,20 +98,14 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
   int32_t rows = rows_of(layer, io->n);
   if (gradient[1]) {
     thaw_gemm_desc desc = kernel_gemm(layer, rows);
-    run_depthwise(layer, io, scratch.middle);
+    thaw_depthwise_forward(layer, io->n, io->x[0], layer->param[0].value, scratch.middle, scratch.taps);
     thaw_gemm(io->isa, &desc, scratch.middle, dz, gradient[1], scratch.gemm);
   }
   if (layer->params > 2 && gradient[2]) thaw_conv_bias_gradient(layer, io->n, dz, gradient[2]);
   thaw_gemm_desc desc = middle_gemm(layer, rows);
   thaw_gemm(io->isa, &desc, dz, layer->param[1].value, scratch.dmiddle, scratch.gemm);
-  if (gradient[0]) {
-    memset(gradient[0], 0, thaw_param_count(&layer->param[0]) * sizeof(float));
-    for_each_tap(layer, io->n, tap_kernel, io->x[0], scratch.dmiddle, gradient[0]);
-  }
-  if (dx[0]) {
-    memset(dx[0], 0, (size_t)io->n * thaw_shape_count(layer->input[0]) * sizeof(float));
-    for_each_tap(layer, io->n, tap_input, scratch.dmiddle, layer->param[0].value, dx[0]);
-  }
+  if (gradient[0]) thaw_depthwise_kernel_gradient(layer, io->n, io->x[0], scratch.dmiddle, gradient[0]);
+  if (dx[0]) thaw_depthwise_input_gradient(layer, io->n, scratch.dmiddle, layer->param[0].value, dx[0], scratch.taps);
 }
 
 static void initialize(thaw_layer *layer, uint64_t seed) {
