@@ -66,6 +66,10 @@ thaw_status thaw_weights_export(const thaw_graph *graph, const char *path,
 /* The same as a .keras archive. What Keras has no place for (preprocessing, classes) is in its member thaw.json. */
 thaw_status thaw_weights_export_keras(const thaw_graph *graph, const char *path,
                                       const thaw_export_options *options) THAW_CHECKED;
+/* The same as an ONNX model (operators of version 13) for images [N][h][w][c]; metadata_props say preprocessing and
+ * class_names. Nodes are called as the layers. THAW_ERR_DATA when thaw was built without protobuf-c. */
+thaw_status thaw_weights_export_onnx(const thaw_graph *graph, const char *path,
+                                     const thaw_export_options *options) THAW_CHECKED;
 /* Weights only, in Keras 3's layout (.weights.h5): the whole network. */
 thaw_status thaw_weights_save_objects(const thaw_graph *graph, const char *path) THAW_CHECKED;
 /* Weights only, legacy notop layout (backbone nodes only when !head_too). */

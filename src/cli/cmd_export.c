@@ -1,4 +1,4 @@
-/* thaw export: a trained run as a Keras model file. */
+/* thaw export: a trained run as a model file. */
 #include "cli/run.h"
 #include "thaw/file.h"
 #include "thaw/memory.h"
@@ -11,10 +11,13 @@ static const char details[] =
     "keras.models.load_model(FILE), compiled with the job's loss, metrics and last optimiser. The name says which "
     "format:\n"
     ".keras is Keras 3's archive, with the optimiser's state, so that fit goes on where the run ended; .h5 the older "
-    "HDF5 file, .weights.h5 Keras 3's weights alone (model.load_weights).\n"
+    "HDF5 file, .weights.h5 Keras 3's weights alone (model.load_weights); .onnx an ONNX model (operators of version "
+    "13)\n"
+    "for images in the order N, H, W, C, as onnxruntime opens it.\n"
     "The model takes images as the backbone expects them: the attribute `preprocessing` of the .h5 file, and the "
     "member\n"
-    "thaw.json of the archive, say how (caffe, tf, torch, raw), `class_names` what its outputs mean.\n\n"
+    "thaw.json of the archive, say how (caffe, tf, torch, raw), `class_names` what its outputs mean; in an ONNX model\n"
+    "these are metadata_props.\n\n"
     "  thaw export runs/chest-vgg16 --output chest.keras\n";
 
 typedef struct export_options {
@@ -30,7 +33,7 @@ static thaw_status parse(cli_context *cli, export_options *o) {
        .target = &o->output,
        .value = "FILE",
        .fallback = "model.h5 in the run folder",
-       .help = "the file to write: .keras, .h5 or .weights.h5"},
+       .help = "the file to write: .keras, .h5, .weights.h5 or .onnx"},
       cli_checkpoint_option(&o->checkpoint),
       {.name = "weights-only",
        .kind = CLI_FLAG,
@@ -39,7 +42,7 @@ static thaw_status parse(cli_context *cli, export_options *o) {
       {.name = "overwrite", .kind = CLI_FLAG, .target = &o->overwrite, .help = "replace a file that is there"},
   };
   const cli_usage usage = {.positional = "RUN",
-                           .summary = "Exports a trained run as a Keras model.",
+                           .summary = "Exports a trained run as a Keras or ONNX model.",
                            .details = details,
                            .min = 1,
                            .max = 1,
@@ -70,7 +73,9 @@ static thaw_status write_whole(const cli_run *run, const char *path) {
                                        .preprocessing = thaw_preprocessing_names[s->input.preprocessing],
                                        .classes = &s->classes,
                                        .training = &training};
-  if (status == THAW_OK)
+  if (status == THAW_OK && ends_with(path, ".onnx"))
+    status = thaw_weights_export_onnx(s->graph, path, &options);
+  else if (status == THAW_OK)
     status =
         archive ? thaw_weights_export_keras(s->graph, path, &options) : thaw_weights_export(s->graph, path, &options);
   thaw_keras_slots_free(slots);

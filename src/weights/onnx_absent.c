@@ -27,6 +27,12 @@ thaw_status thaw_onnx_open_weights(const thaw_shape *input, thaw_weight_file *fi
   return absent(file->path);
 }
 
+thaw_status thaw_weights_export_onnx(const thaw_graph *graph, const char *path, const thaw_export_options *options) {
+  (void)graph;
+  (void)options;
+  return absent(path);
+}
+
 thaw_status thaw_onnx_read_property(const char *path, const char *key, char **out) {
   (void)key;
   *out = NULL;

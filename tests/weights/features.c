@@ -1,4 +1,5 @@
-/* features NETWORK WEIGHTS INPUT OUTPUT HEIGHT WIDTH [CUT]: what a network makes of one image, for scripts that compare
+/* features NETWORK WEIGHTS export MODEL.onnx HEIGHT WIDTH: writes the network as an ONNX model, and
+ * features NETWORK WEIGHTS INPUT OUTPUT HEIGHT WIDTH [CUT]: what a network makes of one image, for scripts that compare
  * it with others. NETWORK: an architecture, or "-" for the model in WEIGHTS. INPUT and OUTPUT: raw float32. */
 #include "thaw/memory.h"
 #include "thaw/text.h"
@@ -50,7 +51,10 @@ static thaw_status compute(char **argument, thaw_shape input, const char *cut) {
                  : thaw_zoo_build(argument[1], input, cut, &graph, &last));
   thaw_status status = thaw_graph_bind(graph);
   if (status == THAW_OK) status = thaw_weights_load(graph, argument[2], NULL, digest);
-  if (status == THAW_OK) status = run(graph, last, argument[3], argument[4]);
+  if (status == THAW_OK && strcmp(argument[3], "export") == 0)
+    status = thaw_weights_export_onnx(graph, argument[4], &(thaw_export_options){.name = argument[1]});
+  else if (status == THAW_OK)
+    status = run(graph, last, argument[3], argument[4]);
   thaw_graph_destroy(graph);
   return status;
 }

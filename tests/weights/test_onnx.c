@@ -160,6 +160,46 @@ static void test_damaged_models(void **state) {
   thaw_free(bytes);
 }
 
+/* Every layer type out and in again; that others read the same is onnx_compare's affair. */
+static void test_export(void **state) {
+  (void)state;
+  enum { MOST = 1 << 16 };
+  static const char *const models[] = {"all_layers.keras", "torch_mixed.onnx"};
+  static float expected[MOST], y[MOST];
+  const thaw_strings classes = {.item = (char *[]){(char *)"left \"one\"", (char *)"right"}, .count = 2};
+  const thaw_export_options options = {.name = "test", .preprocessing = "caffe", .classes = &classes};
+  char path[512];
+  for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+    thaw_graph *graph, *back;
+    int32_t last;
+    thaw_model_facts facts;
+    snprintf(path, sizeof path, "%s%s", folder, models[i]);
+    assert_thaw_ok(thaw_weights_read_model(path, NULL, NULL, &graph, &last));
+    size_t count = compute(graph, last, path, expected, MOST);
+    assert_thaw_ok(thaw_weights_export_onnx(graph, "test_export.onnx", &options));
+    assert_thaw_ok(thaw_weights_read_model("test_export.onnx", NULL, NULL, &back, &last));
+    assert_int_equal(compute(back, last, "test_export.onnx", y, MOST), count);
+    double error = thaw_test_relative_l2(y, expected, count);
+    if (!(error <= 1e-6)) fail_msg("%s: relative error %.3g", models[i], error);
+    for (int32_t n = 1; n < thaw_graph_count(graph); n++) { /* layers with weights keep their names */
+      const thaw_layer *layer = &thaw_graph_view(graph, n)->layer;
+      if (layer->params == 0 || strstr("separable_conv2d normalization", layer->ops->schema->name)) continue;
+      char linear[256];
+      snprintf(linear, sizeof linear, "%s.linear", layer->name);
+      if (thaw_graph_find(back, layer->name) < 1 && thaw_graph_find(back, linear) < 1)
+        fail_msg("%s: layer '%s' has another name", models[i], layer->name);
+    }
+    assert_thaw_ok(thaw_weights_read_facts("test_export.onnx", &facts));
+    assert_string_equal(facts.preprocessing, "caffe");
+    assert_int_equal(facts.classes.count, 2);
+    assert_string_equal(facts.classes.item[0], "left \"one\"");
+    thaw_model_facts_clear(&facts);
+    thaw_graph_destroy(graph);
+    thaw_graph_destroy(back);
+  }
+  unlink("test_export.onnx");
+}
+
 static void test_describe(void **state) {
   (void)state;
   char path[512];
@@ -186,7 +226,7 @@ static int skip_without_onnx(void) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_golden),         cmocka_unit_test(test_cut),      cmocka_unit_test(test_bad_models),
-      cmocka_unit_test(test_damaged_models), cmocka_unit_test(test_describe),
+      cmocka_unit_test(test_damaged_models), cmocka_unit_test(test_describe), cmocka_unit_test(test_export),
   };
   int skip = skip_without_onnx();
   return skip ? skip : cmocka_run_group_tests(tests, NULL, NULL);
