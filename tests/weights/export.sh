@@ -58,6 +58,19 @@ run 1 export run --output run/model.keras
 expect_done export run/model.keras
 run 2 export run --output again.keras
 cmp -s run/model.keras again.keras || complain "export on 2 ranks writes another archive"
+run 1 export run --output run/model.onnx
+if ! grep -q 'built without ONNX' err; then
+  expect_done export run/model.onnx
+  run 2 export run --output again.onnx
+  cmp -s run/model.onnx again.onnx || complain "export on 2 ranks writes another ONNX model"
+  run 1 inspect run/model.onnx
+  grep -q 'ONNX model by thaw.*operators of version 13' out || complain "inspect: $(head -2 out)"
+  if [ -n "${THAW_TORCH_PYTHON:-}" ]; then
+    (unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE &&
+      "$THAW_TORCH_PYTHON" "$source_folder/tests/weights/onnx_predict.py" run/model.onnx run/predictions.h5 validation/*.h5) ||
+      complain "onnxruntime predicts something else"
+  fi
+fi
 run 1 export run --output run/run.weights.h5
 expect_done export run/run.weights.h5
 example=$(dirname "$thaw")/../../tests/eval/predict_example
