@@ -48,7 +48,7 @@ seeds() {
 # in_libhdf5 FILE: whether the innermost frame that is not the sanitizer's is the library's.
 in_libhdf5() {
   { timeout 60 "$folder/tests/fuzz/fuzz_hdf5" -timeout=10 "$1" 2>&1 || true; } | grep -E '^ +#[0-9]+ ' |
-    grep -vE 'sanitizer|fuzzer::|libc\.so|__asan|Asan' | head -1 | grep -q libhdf5
+    grep -vE 'sanitizer|fuzzer::|libc\.so|__asan|Asan|__interceptor' | head -1 | grep -q libhdf5
 }
 
 # judge FILE: a crash or an endless loop of the library must become one line of the command, and exit code 3.
