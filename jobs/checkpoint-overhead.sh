@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # checkpoint-overhead.sh THAW CATALOG [EVERY]: what checkpoints cost the training. CATALOG has images of 32 x 32 or more; the same epoch
 # is trained without checkpoints and with one every EVERY minutes (default 0.1), on one processor that does the writing, too. Markdown to standard output.
+case "${1:-}" in --help | -h | "") sed -n "2,/^[^#]/s/^# \{0,1\}//p" "$0"; exit 0 ;; esac
 set -euo pipefail
 thaw=$1 catalog=$(realpath "$2") every=${3:-0.1}
 export OPENBLAS_NUM_THREADS=1

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # efficiency.sh THAW [SECONDS]: two ranks against one on this machine, as multiples of one rank alone. Two processors may share a core, a cache and
 # memory; so two runs that know nothing of each other show what the machine itself allows. Markdown to standard output.
+case "${1:-}" in --help | -h | "") sed -n "2,/^[^#]/s/^# \{0,1\}//p" "$0"; exit 0 ;; esac
 set -euo pipefail
 thaw=$1 seconds=${2:-3}
 export OPENBLAS_NUM_THREADS=1
