@@ -3,7 +3,7 @@
 # the tests with a Slurm of their own (cluster) need and that are missing. Not root: prints the one command instead and fails. Not Debian: does nothing.
 set -euo pipefail
 build=(cmake ninja-build pkg-config gcc libc6-dev openmpi-bin libopenmpi-dev libhdf5-dev libpng-dev
-  libjpeg62-turbo-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libcairo2-dev libzip-dev zlib1g-dev
+  libjpeg62-turbo-dev libyaml-dev librandom123-dev libssl-dev libjansson-dev libcairo2-dev libzip-dev liblbfgs-dev zlib1g-dev
   libprotobuf-c-dev protobuf-c-compiler g++ libdcmtk-dev libopenjp2-7-dev)
 test=(libcmocka-dev libopenblas-dev clang-format hdf5-tools python3-pydicom)
 fuzz=(clang libclang-rt-14-dev)

@@ -163,6 +163,16 @@ thaw_activation thaw_live_activation(const thaw_live *live);
  * then the gradient before that activation. */
 thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
                                bool from_logits) THAW_CHECKED;
+/* The value of live node `node` after forward, [samples][its floats]. Points into `live`. */
+const float *thaw_live_value(const thaw_live *live, int32_t node);
+/* After forward with training: goes back from several nodes at once, for a sum of functions of their values.
+ * Sources in any order, each node once. */
+typedef struct thaw_live_source {
+  int32_t node;
+  const float *dy; /* [samples][its floats] */
+} thaw_live_source;
+thaw_status thaw_live_backward_from(thaw_live *live, const thaw_share *share, const thaw_live_source *source,
+                                    int32_t count) THAW_CHECKED;
 /* After backward, for a cut that asked for it: the gradient of cut tensor `node`, [samples][its floats]. Points into
  * `live`. */
 const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node);

@@ -10,6 +10,7 @@ const cli_verb cli_verbs[] = {
     {"compare", "two evaluated runs: is the difference more than chance?", cli_compare},
     {"predict", "outputs and classes for shards or images", cli_predict},
     {"explain", "where the network looks, and which training images are alike", cli_explain},
+    {"style", "paint pictures in the style of another", cli_style},
     {"report", "plots and a page about a run", cli_report},
     {"export", "write a trained run as a Keras model", cli_export},
     {"bench", "measure networks and heads on this machine", cli_bench},

@@ -286,6 +286,10 @@ thaw_param *thaw_live_tensor(thaw_live *live, int32_t tensor, const char **layer
   return &layer->param[live->tensor_param[tensor]];
 }
 
+const float *thaw_live_value(const thaw_live *live, int32_t node) {
+  return live->node[node].y;
+}
+
 const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node) {
   return live->node[node].dy;
 }

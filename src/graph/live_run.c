@@ -248,20 +248,49 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
   return THAW_OK;
 }
 
+static void add_source(const run *r, int32_t index, const float *dy) {
+  live_node *node = &r->live->node[index];
+  size_t count = (size_t)r->share->samples * node->count;
+  if (node->has_dy)
+    for (size_t i = 0; i < count; i++) node->dy[i] += dy[i];
+  else
+    memcpy(node->dy, dy, count * sizeof *dy);
+  node->has_dy = true;
+}
+
+/* Nodes whose dy is set, from the last one down; `dy` that of the last. */
+static thaw_status go_back(const run *r, const float *dy, bool from_logits, const thaw_live_source *source,
+                           int32_t sources) {
+  thaw_live *live = r->live;
+  for (int32_t i = live->count - 1; i > 0; i--) {
+    live_node *node = &live->node[i];
+    bool last = i == live->count - 1;
+    for (int32_t k = 0; !last && k < sources; k++)
+      if (source[k].node == i) add_source(r, i, source[k].dy);
+    if (!node->live || !node->needs_gradient || !node->has_dy) continue;
+    if (!live->graph->node[i]->layer.ops->backward)
+      return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no gradient", live->graph->node[i]->layer.name);
+    restore_segment(r, node->segment);
+    THAW_TRY(backward_node(r, i, last ? dy : node->dy, last && from_logits));
+  }
+  return THAW_OK;
+}
+
 thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
                                bool from_logits) {
   run r = {.live = live, .share = share, .hooks = hooks};
   for (int32_t i = 0; i < live->count; i++) live->node[i].has_dy = i == live->count - 1;
-  for (int32_t i = live->count - 1; i > 0; i--) {
-    live_node *node = &live->node[i];
-    if (!node->live || !node->needs_gradient || !node->has_dy) continue;
-    if (!live->graph->node[i]->layer.ops->backward)
-      return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no gradient", live->graph->node[i]->layer.name);
-    bool last = i == live->count - 1;
-    restore_segment(&r, node->segment);
-    THAW_TRY(backward_node(&r, i, last ? dy : node->dy, last && from_logits));
-  }
-  return THAW_OK;
+  return go_back(&r, dy, from_logits, NULL, 0);
+}
+
+thaw_status thaw_live_backward_from(thaw_live *live, const thaw_share *share, const thaw_live_source *source,
+                                    int32_t count) {
+  run r = {.live = live, .share = share};
+  const float *last = NULL;
+  for (int32_t k = 0; k < count; k++)
+    if (source[k].node == live->count - 1) last = source[k].dy;
+  for (int32_t i = 0; i < live->count; i++) live->node[i].has_dy = last && i == live->count - 1;
+  return go_back(&r, last, false, source, count);
 }
 
 void thaw_live_update_statistics(thaw_live *live) {

@@ -3,7 +3,7 @@
 # To prove that the rules bite: lint.sh --self-test.
 set -euo pipefail
 
-folders=(base comm h5 image dicom config kernel layer graph zoo weights shard import loader feature loss optim score eval explain train report cli)
+folders=(base comm h5 image dicom config kernel layer graph zoo weights shard import loader feature loss optim score eval explain style train report cli)
 
 # folder_of HEADER: the folder that owns thaw/HEADER.h.
 folder_of() {
@@ -56,6 +56,7 @@ rule_libraries() {
   grep -rnE '#include <openssl/' src include | grep -v '^src/base/' || true
   grep -rnE '#include <Random123/' src include | grep -v '^src/base/' || true
   grep -rnE '#include .(dcmtk/|openjpeg)' src include | grep -v '^src/dicom/' || true
+  grep -rnE '#include <lbfgs' src include | grep -v '^src/style/' || true
   grep -rnE '#include <cairo' src include | grep -v '^src/report/' || true
 }
 
