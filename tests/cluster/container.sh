@@ -57,16 +57,16 @@ else
   cp /etc/apt/apt.conf.d/* "$debian/etc/apt/apt.conf.d/" 2>/dev/null
   echo force-unsafe-io >"$debian/etc/dpkg/dpkg.cfg.d/unsafe-io"
   rm -rf "$debian/opt/thaw" && mkdir -p "$debian/opt" && cp -r sources "$debian/opt/thaw"
-  { echo "set -e" && section post; } >"$debian/root/post.sh"
+  { echo "set -e" && section post; } >"$debian/srv/post.sh"
   { section environment && echo "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1" &&
-    section test && cat inside.sh; } >"$debian/root/inside.sh"
+    section test && cat inside.sh; } >"$debian/srv/inside.sh"
   in_debian() { # SECONDS SCRIPT: mounts and processes end with it
     timeout --kill-after=5 "$1" unshare --mount --pid --fork --kill-child bash -c "
       mount -t proc proc '$debian/proc' && mount --rbind /dev '$debian/dev' && mount -t tmpfs tmpfs '$debian/dev/shm' 2>/dev/null
-      exec chroot '$debian' env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TMPDIR=/tmp LC_ALL=C.UTF-8 bash '$2'"
+      exec chroot '$debian' env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv TMPDIR=/tmp LC_ALL=C.UTF-8 bash '$2'"
   }
-  in_debian 1200 /root/post.sh >build.log 2>&1 || { fail "%post: $(tail -20 build.log)"; exit 1; }
-  in_debian 120 /root/inside.sh >inside.log 2>&1
+  in_debian 1200 /srv/post.sh >build.log 2>&1 || { fail "%post: $(tail -20 build.log)"; exit 1; }
+  in_debian 120 /srv/inside.sh >inside.log 2>&1
   code=$?
 fi
 [ $code = 0 ] || { fail "inside: code $code: $(tail -20 inside.log)"; exit 1; }
