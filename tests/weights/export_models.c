@@ -14,17 +14,19 @@
 
 enum { SIZE = 76, IMAGES = 4, CLASSES = 5 };
 
+/* gain: of batch-norm's scales, so that images still differ after many gates of about a half. */
 static const struct {
   const char *architecture, *weights;
+  float gain;
 } models[] = {
-    {"vgg16", "vgg16_imagenet_notop.h5"},
-    {"mobilenetv2", "mobilenet_v2_nsfwjs_1.0_224_notop_gz.h5"},
-    {"resnet50", NULL},
-    {"densenet121", NULL},
-    {"xception", NULL},
-    {"efficientnetb0", NULL},
-    {"resnet50v2", NULL},
-    {"inceptionv3", NULL},
+    {"vgg16", "vgg16_imagenet_notop.h5", 1},
+    {"mobilenetv2", "mobilenet_v2_nsfwjs_1.0_224_notop_gz.h5", 1},
+    {"resnet50", NULL, 1},
+    {"densenet121", NULL, 1},
+    {"xception", NULL, 1.5f},
+    {"efficientnetb0", NULL, 4},
+    {"resnet50v2", NULL, 1},
+    {"inceptionv3", NULL, 1},
 };
 enum { MODELS = sizeof models / sizeof models[0] };
 
@@ -44,7 +46,7 @@ static thaw_status add_head(thaw_graph *graph, int32_t node) {
 }
 
 /* Statistics and scales of batch-norm layers away from their trivial start. */
-static void disturb(thaw_graph *graph, const char *only) {
+static void disturb(thaw_graph *graph, const char *only, float gain) {
   for (int32_t i = 0; i < thaw_graph_count(graph); i++) {
     thaw_layer *layer = &thaw_graph_node(graph, i)->layer;
     if (strcmp(layer->ops->keras_class, "BatchNormalization") != 0 || (only && strcmp(layer->name, only) != 0))
@@ -52,10 +54,11 @@ static void disturb(thaw_graph *graph, const char *only) {
     for (int32_t p = 0; p < layer->params; p++)
       for (size_t k = 0; k < thaw_param_count(&layer->param[p]); k++)
         layer->param[p].value[k] += 0.2f * (float)((k * 7 + (size_t)p * 3) % 11) / 10;
+    for (size_t k = 0; k < thaw_param_count(&layer->param[0]); k++) layer->param[0].value[k] *= gain;
   }
 }
 
-static thaw_status build(const char *architecture, const char *weights, thaw_graph **out) {
+static thaw_status build(const char *architecture, const char *weights, float gain, thaw_graph **out) {
   int32_t last;
   char digest[THAW_DIGEST_TEXT];
   thaw_shape input = {.rank = 3, .h = SIZE, .w = SIZE, .c = 3};
@@ -63,14 +66,16 @@ static thaw_status build(const char *architecture, const char *weights, thaw_gra
   THAW_TRY(add_head(*out, last));
   THAW_TRY(thaw_graph_bind(*out));
   thaw_graph_initialize(*out, 7, false);
-  disturb(*out, weights ? "head_norm" : NULL);
+  disturb(*out, weights ? "head_norm" : NULL, gain);
   return weights ? thaw_weights_load(*out, weights, NULL, digest) : THAW_OK;
 }
 
-static void fill_images(float *x) {
+/* Values of -1 .. 1, or of 0 .. 255 for networks that scale pixels themselves. */
+static void fill_images(bool raw, float *x) {
   for (size_t i = 0; i < (size_t)IMAGES * SIZE * SIZE * 3; i++) {
     size_t column = i / 3 % SIZE, row = i / 3 / SIZE % SIZE, image = i / 3 / SIZE / SIZE;
     x[i] = (float)((column * (image + 1) + row * 3 + i % 3 * 40) % 97) / 48.5f - 1;
+    if (raw) x[i] = 127.5f * (x[i] + 1);
   }
 }
 
@@ -125,7 +130,7 @@ static thaw_status export_graph(const thaw_graph *graph, const char *folder, con
   if (status == THAW_OK) status = thaw_weights_save_objects(graph, objects);
   if (status == THAW_OK) status = thaw_weights_digest(graph, false, digest);
   if (status == THAW_OK) {
-    fill_images(x);
+    fill_images(thaw_architecture_find(name)->preprocessing == THAW_PREPROCESS_RAW, x);
     status = predict(graph, x, y);
   }
   if (status == THAW_OK) status = write_io(io, x, y, digest);
@@ -139,9 +144,9 @@ static thaw_status export_graph(const thaw_graph *graph, const char *folder, con
 }
 
 /* Prints the name when it is done. */
-static thaw_status export_one(const char *folder, const char *architecture, const char *weights) {
+static thaw_status export_one(const char *folder, const char *architecture, const char *weights, float gain) {
   thaw_graph *graph = NULL;
-  thaw_status status = build(architecture, weights && thaw_file_exists(weights) ? weights : NULL, &graph);
+  thaw_status status = build(architecture, weights && thaw_file_exists(weights) ? weights : NULL, gain, &graph);
   if (status == THAW_OK) status = export_graph(graph, folder, architecture);
   if (status == THAW_OK) printf("%s\n", architecture);
   thaw_graph_destroy(graph);
@@ -151,7 +156,7 @@ static thaw_status export_one(const char *folder, const char *architecture, cons
 static thaw_status export_all(const char *folder, const char *weights_folder) {
   for (size_t i = 0; i < MODELS; i++) {
     char *weights = models[i].weights ? thaw_path_join(weights_folder, models[i].weights) : NULL;
-    thaw_status status = export_one(folder, models[i].architecture, weights);
+    thaw_status status = export_one(folder, models[i].architecture, weights, models[i].gain);
     thaw_free(weights);
     THAW_TRY(status);
   }
@@ -180,7 +185,7 @@ int main(int argc, char **argv) {
   else if (argc < 3)
     status = thaw_fail(THAW_ERR_USAGE, "usage: export_models FOLDER WEIGHTS_FOLDER [ARCHITECTURE ...]");
   else
-    for (int i = 3; i < argc && status == THAW_OK; i++) status = export_one(argv[1], argv[i], NULL);
+    for (int i = 3; i < argc && status == THAW_OK; i++) status = export_one(argv[1], argv[i], NULL, 1);
   if (status != THAW_OK) fprintf(stderr, "error: %s\n", thaw_message());
   return thaw_exit_code(status);
 }
