@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# efficiency.sh THAW [SECONDS]: two ranks against one on this machine, as multiples of one rank alone. Two processors may share a core, a cache and
-# memory; so two runs that know nothing of each other show what the machine itself allows. Markdown to standard output.
+# efficiency.sh THAW [SECONDS]: two ranks against one on this machine, as multiples of one rank alone. Two processors may share a core,
+# a cache and memory; so two runs that know nothing of each other show what the machine itself allows. Each process keeps to one
+# processor. Markdown to standard output.
 case "${1:-}" in --help | -h | "") sed -n "2,/^[^#]/s/^# \{0,1\}//p" "$0"; exit 0 ;; esac
 set -euo pipefail
 thaw=$1 seconds=${2:-3}
@@ -21,7 +22,7 @@ compare() {
     pids+=($!)
   done
   wait "${pids[@]}"
-  $mpi -np 2 "$thaw" bench "$@" --batch $((2 * batch)) --seconds "$seconds" > "$work/two"
+  $mpi -np 2 bash -c 'exec taskset -c "$OMPI_COMM_WORLD_LOCAL_RANK" "$@"' - "$thaw" bench "$@" --batch $((2 * batch)) --seconds "$seconds" > "$work/two"
   awk -v t="$title" -v b="$batch" -v one="$(rate "$work/one" "$which")" -v a="$(rate "$work/apart0" "$which")" \
     -v c="$(rate "$work/apart1" "$which")" -v two="$(rate "$work/two" "$which")" 'BEGIN {
       printf "| %s | %d | %.4g | %.4g (%.2f) | %.4g (%.2f) | %.1f %% |\n", t, b, one, a + c, (a + c) / one, two, two / one, 100 * two / (a + c) }'
@@ -31,5 +32,5 @@ echo '| trained | samples per rank | one rank, samples/s | two runs apart, toget
 echo '| --- | ---: | ---: | ---: | ---: | ---: |'
 compare 'head, from the cache' 1 512 --head
 compare 'head, from the cache' 1 2048 --head
-compare 'head, from images' 1 16 --unfreeze none
-compare 'block5, from the cache' 2 32 --unfreeze block5
+compare 'head, from images (mean of the steps)' 2 16 --unfreeze none
+compare 'block5, from the cache (mean of the steps)' 4 32 --unfreeze block5

@@ -22,9 +22,10 @@ typedef struct training {
   bool cached;
 } training;
 
-/* One measured mode: the fastest step, and its stages. */
+/* One measured mode: the fastest step and its stages, and all steps but the first. */
 typedef struct timing {
-  double step, stage[CLI_BENCH_STAGES];
+  double step, stage[CLI_BENCH_STAGES], total;
+  int32_t steps;
 } timing;
 
 static thaw_status add_head(thaw_graph *graph, int32_t last) {
@@ -148,6 +149,8 @@ static thaw_status measure(training *t, const cli_bench_options *options, bool c
     t->step.epoch.epoch = step;
     THAW_TRY(cli_bench_step_run(&t->step, 0, fetch, t));
     double seconds = thaw_seconds() - begin;
+    out->total += step > 0 ? seconds : 0;
+    out->steps += step > 0;
     if (step > 0 && seconds < out->step) {
       out->step = seconds;
       memcpy(out->stage, t->step.seconds, sizeof out->stage);
@@ -164,6 +167,8 @@ static void show(cli_context *cli, const char *title, const cli_bench_options *o
             stage[CLI_BENCH_FEATURES] * 1e3, stage[CLI_BENCH_FORWARD] * 1e3, stage[CLI_BENCH_BACKWARD] * 1e3,
             stage[CLI_BENCH_REDUCE] * 1e3, stage[CLI_BENCH_UPDATE] * 1e3);
   cli_print(cli, "%s: total %.1f ms per step, %.2f images/s\n", title, time->step * 1e3, options->batch / time->step);
+  cli_print(cli, "%s: mean of %d steps %.1f ms, %.2f images/s\n", title, time->steps, time->total / time->steps * 1e3,
+            options->batch * time->steps / time->total);
 }
 
 static void describe(cli_context *cli, const training *t, const cli_bench_options *options) {
