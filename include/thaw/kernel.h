@@ -8,6 +8,7 @@
 #ifndef THAW_KERNEL_H
 #define THAW_KERNEL_H
 
+#include "thaw/rng.h"
 #include "thaw/status.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -171,6 +172,10 @@ void thaw_ref_gemm(const thaw_gemm_desc *desc, const float *a, const float *b, f
 void thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
                                int32_t slices, int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
                                uint32_t *largest);
+
+/* mask[i] = all bits set when word i of the stream (thaw_random4: word i % 4 of draw i / 4) is at least `limit`, else
+ * 0; i < count. */
+void thaw_random_keep(const thaw_isa *isa, const thaw_draw *position, uint32_t limit, size_t count, uint32_t *mask);
 
 /* y[i] = half(x[i]), round to nearest even, and back (F16C). */
 void thaw_to_half(const float *x, size_t count, uint16_t *y);

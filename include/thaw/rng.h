@@ -31,6 +31,10 @@ typedef struct thaw_draw {
 /* Four uniform 32-bit words number 4*draw .. 4*draw+3 of the stream. */
 void thaw_random4(const thaw_draw *position, uint32_t draw, uint32_t out[4]);
 
+/* What Philox makes the words of draw 0 from: the key, and the counter, whose first word is the draw. For functions
+ * that make the words of many draws at once. */
+void thaw_random_counter(const thaw_draw *position, uint32_t key[2], uint32_t counter[4]);
+
 /* `count` floats uniform in [0, 1) with 24 random bits each: elements 0.. of the stream. */
 void thaw_random_uniform(const thaw_draw *position, float *out, uint32_t count);
 

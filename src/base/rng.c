@@ -3,11 +3,20 @@
 #include <Random123/philox.h>
 #include <math.h>
 
+void thaw_random_counter(const thaw_draw *position, uint32_t key[2], uint32_t counter[4]) {
+  key[0] = (uint32_t)position->seed;
+  key[1] = (uint32_t)(position->seed >> 32);
+  counter[0] = 0;
+  counter[1] = (position->epoch & 0xffffffu) | (uint32_t)position->purpose << 24;
+  counter[2] = (uint32_t)position->sample;
+  counter[3] = (uint32_t)(position->sample >> 32 & 0xffffu) | position->lane << 16;
+}
+
 void thaw_random4(const thaw_draw *position, uint32_t draw, uint32_t out[4]) {
-  philox4x32_key_t key = {{(uint32_t)position->seed, (uint32_t)(position->seed >> 32)}};
-  philox4x32_ctr_t counter = {{draw, (position->epoch & 0xffffffu) | (uint32_t)position->purpose << 24,
-                               (uint32_t)position->sample,
-                               (uint32_t)(position->sample >> 32 & 0xffffu) | position->lane << 16}};
+  philox4x32_key_t key;
+  philox4x32_ctr_t counter;
+  thaw_random_counter(position, key.v, counter.v);
+  counter.v[0] = draw;
   philox4x32_ctr_t random = philox4x32(counter, key);
   for (int i = 0; i < 4; i++) out[i] = random.v[i];
 }

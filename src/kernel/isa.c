@@ -86,3 +86,9 @@ void thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float 
                                uint32_t *largest) {
   isa->dense_gradient(x, dy, slice_start, slices, pixels, c, k, factor, sums, largest);
 }
+
+void thaw_random_keep(const thaw_isa *isa, const thaw_draw *position, uint32_t limit, size_t count, uint32_t *mask) {
+  uint32_t key[2], counter[4];
+  thaw_random_counter(position, key, counter);
+  isa->random_keep(key, counter, limit, count, mask);
+}

@@ -57,6 +57,7 @@ struct thaw_isa {
   void (*gemm)(const thaw_gemm_desc *desc, const float *a, const float *b, float *c, float *scratch);
   void (*dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices, int32_t pixels,
                          int32_t c, int32_t k, double factor, int64_t *sums, uint32_t *largest);
+  void (*random_keep)(const uint32_t key[2], const uint32_t counter[4], uint32_t limit, size_t count, uint32_t *mask);
 };
 
 extern const thaw_isa thaw_isa_avx2, thaw_isa_avx512;

@@ -1,6 +1,7 @@
 /* Dropout, inverted: in training a value is kept with probability 1 - rate and divided by it (Keras). The mask is a
  * function of seed, layer, epoch and global sample index, so it does not depend on slices or ranks. */
 #include "layer/layer_private.h"
+#include "thaw/kernel.h"
 #include "thaw/rng.h"
 
 #include <string.h>
@@ -24,18 +25,14 @@ static thaw_status infer(thaw_layer *layer, const thaw_shape *input, int32_t inp
 static void draw_mask(const thaw_layer *layer, const thaw_layer_io *io, uint64_t sample, size_t count, uint32_t *mask) {
   thaw_draw position = {
       .seed = io->seed, .purpose = THAW_RNG_DROPOUT, .epoch = io->epoch, .sample = sample, .lane = layer->index};
-  uint64_t limit = (uint64_t)(rate_of(layer) * 0x1p32);
-  if (drops_samples(layer)) {
-    uint32_t word[4];
-    thaw_random4(&position, 0, word);
-    for (size_t i = 0; i < count; i++) mask[i] = word[0] >= limit ? UINT32_MAX : 0;
+  uint32_t limit = (uint32_t)(rate_of(layer) * 0x1p32); /* the rate is below 1 */
+  if (!drops_samples(layer)) {
+    thaw_random_keep(io->isa, &position, limit, count, mask);
     return;
   }
-  for (size_t i = 0; i < count; i += 4) {
-    uint32_t word[4];
-    thaw_random4(&position, (uint32_t)(i / 4), word);
-    for (size_t j = 0; j < 4 && i + j < count; j++) mask[i + j] = word[j] >= limit ? UINT32_MAX : 0;
-  }
+  uint32_t word[4];
+  thaw_random4(&position, 0, word);
+  for (size_t i = 0; i < count; i++) mask[i] = word[0] >= limit ? UINT32_MAX : 0;
 }
 
 static size_t saved_bytes(const thaw_layer *layer) {

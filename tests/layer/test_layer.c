@@ -103,6 +103,8 @@ static void test_initializers(void **state) {
 
 /* A mask depends on the sample, not on its place in a slice; kept values are scaled; the rate is met. */
 static void test_dropout(void **state) {
+  const thaw_isa *isa;
+  assert_thaw_ok(thaw_isa_select(NULL, &isa));
   (void)state;
   enum { N = 40, WIDTH = 101 };
   thaw_dropout_config config = {.rate = 0.3};
@@ -115,7 +117,8 @@ static void test_dropout(void **state) {
   for (int i = 0; i < N; i++) sample[i] = 1000 + 7 * (uint64_t)i;
   const float *input = x;
   float *target = dx;
-  thaw_layer_io io = {.x = &input,
+  thaw_layer_io io = {.isa = isa,
+                      .x = &input,
                       .y = y,
                       .saved = saved,
                       .n = N,

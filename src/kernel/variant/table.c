@@ -28,4 +28,5 @@ const thaw_isa THAW_VARIANT(thaw_isa) = {
     .gemm_scratch = THAW_VARIANT(thaw_gemm_scratch),
     .gemm = THAW_VARIANT(thaw_gemm),
     .dense_gradient = THAW_VARIANT(thaw_dense_gradient),
+    .random_keep = THAW_VARIANT(thaw_random_keep),
 };
