@@ -42,9 +42,9 @@ struct thaw_features {
   size_t floats, input_floats, row_bytes;
   int32_t batch;
   char *cut_name, *weights_digest, *cache_folder;
-  int32_t storage;
-  double limit_bytes; /* 0: none */
-  double opened;      /* wall clock, seconds: entries used since then are in use by this run */
+  int32_t storage, kernel_revision; /* of the kernels that computed, or would compute, the views */
+  double limit_bytes;               /* 0: none */
+  double opened;                    /* wall clock, seconds: entries used since then are in use by this run */
 
   bool caching; /* new views are cached; the same on every rank; a full disk ends it */
   int64_t block_rows;

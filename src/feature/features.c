@@ -34,6 +34,7 @@ static thaw_status set_up(thaw_features *f, const thaw_features_desc *desc) {
   /* Without a plan the "features" are the inputs themselves: reading the shards is cheaper than caching those. */
   f->caching = desc->cache->enabled && desc->plan;
   f->storage = f->caching ? desc->cache->storage : THAW_STORE_F32;
+  f->kernel_revision = THAW_KERNEL_REVISION;
   f->limit_bytes = desc->cache->limit_gb * 1e9;
   f->opened = thaw_wall_clock() - 0.05; /* file times may lag by a clock tick */
   f->row_bytes = f->floats * (f->storage == THAW_STORE_F16 ? sizeof(uint16_t) : sizeof(float));

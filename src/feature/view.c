@@ -1,6 +1,5 @@
 /* Views: their keys and folders. */
 #include "feature/feature_private.h"
-#include "thaw/kernel.h"
 #include "thaw/memory.h"
 
 #include <stdlib.h>
@@ -15,7 +14,7 @@ static thaw_status make_key(const thaw_features *f, thaw_view *view) {
   input.augment.enabled = view->view >= 0;
   thaw_text text = {0};
   thaw_text_add(&text, "thaw-features %d, thaw %s, kernels %d\ncut %s, %zu values\n", THAW_FEATURE_VERSION,
-                THAW_VERSION, THAW_KERNEL_REVISION, f->cut_name, f->floats);
+                THAW_VERSION, f->kernel_revision, f->cut_name, f->floats);
   thaw_text_add(&text, "weights %s\ndata %s, %lld images %dx%dx%d, %d bits, largest %.17g\n", f->weights_digest,
                 f->data->digest, (long long)f->data->count, f->data->h, f->data->w, f->data->c, f->data->bits,
                 f->data->value_max);

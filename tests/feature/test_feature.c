@@ -3,6 +3,7 @@
 
 #include "feature/feature_private.h"
 #include "fixture.h"
+#include "thaw/kernel.h"
 #include "thaw/memory.h"
 
 #include <fcntl.h>
@@ -153,6 +154,68 @@ static void test_keys(void **context) {
   assert_thaw_ok(fixture_expected(&f, 2, expected));
   assert_int_equal(run(2, expected), FIXTURE_SAMPLES); /* another seed, other views */
   f.input.seed--;
+}
+
+/* As run(), by a program whose kernels have another revision. */
+static int64_t run_with_revision(int32_t revision, const float *right) {
+  thaw_features *features;
+  assert_thaw_ok(fixture_features(&f, comm, &features));
+  assert_int_equal(features->kernel_revision, THAW_KERNEL_REVISION);
+  features->kernel_revision = revision;
+  assert_thaw_ok(thaw_features_fill(features, comm, -1, NULL));
+  check_all(features, -1, right);
+  int64_t computed = total_computed(features);
+  thaw_features_close(features);
+  return computed;
+}
+
+/* Other kernels, other numbers: all weights times two stand for them. */
+static void scale_weights(float factor) {
+  float *packed = f.packed;
+  for (size_t i = 0; i < thaw_plan_packed_bytes(f.plan) / sizeof *packed; i++) packed[i] *= factor;
+}
+
+/* Puts every entry's block files into every other entry, as a copy with the wrong name would. */
+static void exchange_blocks(void) {
+  assert_thaw_ok(thaw_comm_barrier(comm));
+  if (thaw_comm_rank(comm) == 0) {
+    thaw_strings blocks = {0};
+    assert_thaw_ok(fixture_blocks(&f, &blocks));
+    size_t half = blocks.count / 2; /* two entries of the same files, sorted */
+    assert_true(half > 0 && blocks.count == 2 * half);
+    for (size_t i = 0; i < half; i++) {
+      char *aside = thaw_format("%s/aside", f.folder);
+      assert_int_equal(rename(blocks.item[i], aside), 0);
+      assert_int_equal(rename(blocks.item[half + i], blocks.item[i]), 0);
+      assert_int_equal(rename(aside, blocks.item[half + i]), 0);
+      thaw_free(aside);
+    }
+    thaw_strings_clear(&blocks);
+  }
+  assert_thaw_ok(thaw_comm_barrier(comm));
+}
+
+/* What kernels of another revision computed is never read: not beside this revision's entry, not in its place. */
+static void test_kernel_revision(void **context) {
+  (void)context;
+  enum { OTHER = THAW_KERNEL_REVISION + 1 };
+  float *other = thaw_new(VALUES, sizeof *other);
+  assert_thaw_ok(fixture_expected(&f, -1, expected));
+  scale_weights(2);
+  assert_thaw_ok(fixture_expected(&f, -1, other));
+  assert_memory_not_equal(expected, other, VALUES * sizeof *other);
+  assert_int_equal(run_with_revision(OTHER, other), FIXTURE_SAMPLES);
+  assert_int_equal(run_with_revision(OTHER, other), 0);
+  scale_weights(0.5f);
+  assert_int_equal(run(-1, expected), FIXTURE_SAMPLES); /* nothing of the other revision's */
+  assert_int_equal(run(-1, expected), 0);
+  exchange_blocks();
+  assert_int_equal(run(-1, expected), FIXTURE_SAMPLES);
+  scale_weights(2);
+  assert_int_equal(run_with_revision(OTHER, other), FIXTURE_SAMPLES);
+  scale_weights(0.5f);
+  assert_int_equal(run(-1, expected), 0);
+  thaw_free(other);
 }
 
 /* ------------------------------------------------------------------ damage */
@@ -383,6 +446,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test_setup(test_views_differ, empty_cache),
       cmocka_unit_test_setup(test_one_open_cache_many_views, empty_cache),
       cmocka_unit_test_setup(test_keys, empty_cache),
+      cmocka_unit_test_setup(test_kernel_revision, empty_cache),
       cmocka_unit_test_setup(test_damage_before_opening, empty_cache),
       cmocka_unit_test_setup(test_damage_after_filling, empty_cache),
       cmocka_unit_test_setup(test_incomplete_entry_is_completed, empty_cache),
