@@ -7,6 +7,9 @@
 #   --core N            the core that everything is pinned to (default 0)
 #   --output FILE       default jobs/results/<date>-<cpu>.md
 #   --results FILE      keep the measurements here and show all that the file holds: a table in several runs
+#   --isa avx2          every program limited to AVX2 on a processor that has more, where it has a switch for that: thaw,
+#                       PyTorch, oneDNN (in TensorFlow and OpenVINO too); TensorFlow's own loops are as they were
+#                       compiled, and onnxruntime has no such switch: its column is with all that the processor has
 #   --no-heads          networks only, no head training
 #   --training          training with live layers only: VGG16 and ResNet50 with their last block live, VGG16 all live
 #   --onnx FOLDER       where the networks' ONNX files are kept (default: thrown away)
@@ -19,7 +22,7 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(dirname "$here")
-networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' measure=1 training=0 results=''
+networks=vgg16,resnet50,mobilenetv2,densenet121 peers=torch,keras,onnxruntime,openvino seconds=6 core=0 output='' heads=1 onnx='' isa='' measure=1 training=0 results=''
 while [ $# -gt 0 ]; do
   case $1 in
   --networks) networks=$2 && shift ;;
@@ -28,11 +31,12 @@ while [ $# -gt 0 ]; do
   --core) core=$2 && shift ;;
   --output) output=$2 && shift ;;
   --results) results=$2 && shift ;;
+  --isa) isa=$2 && shift ;;
   --no-heads) heads=0 ;;
   --training) training=1 ;;
   --onnx) onnx=$2 && shift ;;
   --export-only) measure=0 ;;
-  -h | --help) sed -n '2,20s/^# \{0,1\}//p' "$0" && exit 0 ;;
+  -h | --help) sed -n '2,23s/^# \{0,1\}//p' "$0" && exit 0 ;;
   *) echo "bench-peers.sh: unknown option $1 (see --help)" >&2 && exit 2 ;;
   esac
   shift
@@ -45,7 +49,16 @@ IFS=, read -ra networks <<<"$networks"
 IFS=, read -ra peers <<<"$peers"
 cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
 flags=$(grep -m1 '^flags' /proc/cpuinfo)
-case $flags in *avx512f*) isa=AVX-512 ;; *avx2*) isa=AVX2 ;; *) isa="no AVX2" ;; esac
+limit=()
+case $isa in
+'') case $flags in *avx512f*) isa=AVX-512 ;; *avx2*) isa=AVX2 ;; *) isa="no AVX2" ;; esac ;;
+avx2)
+  # PyTorch's own loops; oneDNN by its name of today and by that of its older versions
+  export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 DNNL_MAX_CPU_ISA=AVX2
+  isa='limited to AVX2' limit=(--isa avx2)
+  ;;
+*) echo "bench-peers.sh: --isa is avx2 or left out, found $isa" >&2 && exit 2 ;;
+esac
 output=${output:-$here/results/$(date +%F)-$(tr -cs 'A-Za-z0-9' '-' <<<"$cpu $isa" | tr 'A-Z' 'a-z' | sed 's/-*$//').md}
 
 venv=${THAW_PEERS_VENV:-$root/build-peers/venv}
@@ -80,13 +93,13 @@ has() { [[ " ${peers[*]} " == *" $1 "* ]]; }
 thaw_line() {
   local task=$1 network=$2
   shift 2
-  pinned "$thaw" bench --seconds "$seconds" "$@" | tee "$folder/log" |
+  pinned "$thaw" bench --seconds "$seconds" "${limit[@]}" "$@" | tee "$folder/log" |
     sed -nE "s|^total .*[^0-9.]([0-9.]+) (images\|samples)/s.*|$task,$network,thaw,$isa,\1|p" | tail -1 | tee -a "$results"
 }
 
 # thaw_training NETWORK LIVE: images/s from images and from cached features, and the memory of the whole process in MB.
 thaw_training() {
-  pinned "$thaw" bench --seconds "$seconds" --network "$1" --unfreeze "$2" --batch 32 >"$folder/log"
+  pinned "$thaw" bench --seconds "$seconds" "${limit[@]}" --network "$1" --unfreeze "$2" --batch 32 >"$folder/log"
   sed -nE -e "s|^from images: total .* ([0-9.]+) images/s|train,$1 $2,thaw,from images,\\1|p" \
     -e "s|^from cached features: total .* ([0-9.]+) images/s|train,$1 $2,thaw cached,from cached features,\\1|p" \
     -e "s|^memory: whole process at most ([0-9.]+) MB|memory,$1 $2,thaw,,\\1|p" \
