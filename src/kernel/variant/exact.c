@@ -47,6 +47,11 @@ ALWAYS_INLINE void add_integers(int64_t *sums, lvec a, int count) {
 }
 #endif
 
+/* Keeps the compiler from taking the same step of all sums first, for which there are not enough registers. */
+ALWAYS_INLINE void in_order(vec *sum, ivec *most) {
+  __asm__ volatile("" : "+v"(*sum), "+v"(*most));
+}
+
 /* Consecutive slices whose rows of x and dy are looked at together. */
 typedef struct group {
   const int32_t *start; /* [slices + 1], samples */
@@ -81,6 +86,7 @@ ALWAYS_INLINE void multiply(const int rows, const int vectors, const bool full, 
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; j++) {
+        in_order(&sum[i][j], &most);
         total[i][2 * j] += (lvec)(widen(sum[i][j], 0) + magic);
         total[i][2 * j + 1] += (lvec)(widen(sum[i][j], 1) + magic);
         most = larger(most, (ivec)sum[i][j] & positive);
