@@ -6,6 +6,15 @@
 #include "thaw/loader.h"
 #include "thaw/log.h"
 
+/* The cut of a later phase, nearer to the images: filling keeps its tensors, too, under the key that they have when
+ * that phase asks for them. */
+typedef struct thaw_features_later {
+  const char *cut_name;
+  size_t floats;
+  const char *weights_digest;
+  int32_t first_view,
+      views; /* of the augmented views, those that will be read: so many from the first on, cyclically */
+} thaw_features_later;
 typedef struct thaw_features_desc {
   thaw_catalog *catalog; /* borrowed for the life of the thaw_features */
   const thaw_input *input;
@@ -15,7 +24,9 @@ typedef struct thaw_features_desc {
   const char *weights_digest;     /* of the constant part's parameters */
   const thaw_cache_config *cache; /* enabled = false: compute whenever asked */
   const char *cache_folder;
-  int32_t batch; /* images per plan run */
+  int32_t batch;                    /* images per plan run */
+  const thaw_features_later *later; /* the plan gives the cut's floats, then theirs, side by side; copied */
+  int32_t later_count;
 } thaw_features_desc;
 typedef struct thaw_features thaw_features;
 
@@ -23,10 +34,16 @@ typedef struct thaw_features thaw_features;
 thaw_status thaw_features_open(thaw_comm *comm, const thaw_features_desc *desc, thaw_log *log,
                                thaw_features **out) THAW_CHECKED;
 void thaw_features_close(thaw_features *features); /* [local] accepts NULL */
+/* [collective] How many later cuts have room, on the disk and under the limit, beside what the present one will need:
+ * all `views` views of these samples and `more` samples of other data. The others are not filled along; one line says
+ * so. */
+thaw_status thaw_features_limit_later(thaw_features *features, thaw_comm *comm, int32_t views, int64_t more,
+                                      thaw_log *log, int32_t *fit_out) THAW_CHECKED;
 /* [local] Floats per sample. */
 size_t thaw_features_floats(const thaw_features *features);
 /* [collective] Makes view `view` (-1: without augmentation) available: nothing to do when it is cached; else every rank
- * computes its share of blocks. A full disk switches the cache off with a warning. Without cache: returns at once. */
+ * computes its share of blocks, with those of later cuts. A full disk switches the cache off with a warning. Without
+ * cache: returns at once. */
 thaw_status thaw_features_fill(thaw_features *features, thaw_comm *comm, int32_t view, thaw_log *log) THAW_CHECKED;
 /* [local] Filling asks `stop(context)` now and then; once any rank says yes, it ends on every rank with THAW_STOPPED
  * and the blocks that are complete stay for the next run. */

@@ -80,6 +80,9 @@ typedef struct thaw_plan_options {
 thaw_status thaw_plan_create(const thaw_graph *graph, const int32_t *outputs, int32_t count, const thaw_isa *isa,
                              const thaw_plan_options *options, thaw_plan **out) THAW_CHECKED;
 void thaw_plan_destroy(thaw_plan *plan);
+/* Whether `plan` makes everything that `part` makes, by the same operations: its outputs then have the same bits,
+ * though more outputs can keep layers apart that a smaller plan fuses. Both of the same graph. */
+bool thaw_plan_contains(const thaw_plan *plan, const thaw_plan *part);
 size_t thaw_plan_packed_bytes(const thaw_plan *plan); /* one block of packed weights for all layers */
 thaw_status thaw_plan_pack(const thaw_plan *plan, void *packed) THAW_CHECKED; /* from the graph's parameters */
 void thaw_plan_use(thaw_plan *plan, const void *packed);                      /* borrowed: private or node-shared */

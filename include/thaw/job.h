@@ -52,6 +52,7 @@ typedef struct thaw_cache_config {
   char *folder;    /* default: "cache" beside the run folder's parent */
   int32_t storage; /* 0 float32, 1 float16 */
   double limit_gb; /* least recently used entries are removed above this; 0: no limit */
+  bool ahead;      /* the cuts of later phases are filled along, default true */
 } thaw_cache_config;
 
 typedef struct thaw_early_stopping_config { /* Keras' EarlyStopping */

@@ -36,7 +36,11 @@ typedef struct thaw_session {
   int32_t phase;       /* -1: none yet */
   int32_t auto_blocks; /* thawed so far by phases with `unfreeze: auto` */
   thaw_cut cut;
-  thaw_plan *plan; /* NULL when the cut is the input itself */
+  thaw_plan *plan;            /* NULL when the cut is the input itself */
+  bool ahead;                 /* thaw_session_options.ahead */
+  thaw_features_later *later; /* cuts of later phases that are filled along; their names and digests are owned */
+  int32_t later_count;
+  int32_t *output, outputs_of_plan; /* nodes: of the cut, then of the later cuts */
   thaw_shared *packed;
   thaw_live *live;
 } thaw_session;
@@ -46,6 +50,7 @@ typedef struct thaw_session_options {
   const char *catalog;               /* opened as `test` in place of the job's; NULL: the job's */
   bool labels_needed;                /* data without fitting labels is an error */
   const char *isa;                   /* "avx2", "avx512"; NULL: best */
+  bool ahead;                        /* features of later phases are computed along where the job allows it */
   bool dry;                          /* weights are not read: for thaw_session_estimate */
   bool stage;                        /* shards are copied to the nodes first where the job says so (data.stage) */
   bool (*stop)(const void *context); /* ends the copying; NULL: never */
@@ -69,6 +74,7 @@ thaw_status thaw_session_evaluate(thaw_session *session, thaw_comm *comm, thaw_s
 typedef struct thaw_estimate {
   int64_t trainable;       /* live trainable parameters */
   size_t cut_floats;       /* cached per sample and view */
+  size_t later_floats;     /* cached along for later phases */
   size_t packed_bytes;     /* the constant part's packed weights, once per node */
   size_t parameter_bytes;  /* all parameters as read */
   size_t activation_bytes; /* of the constant part, and the least that any plan needs */

@@ -36,6 +36,9 @@ static void add_cache(const thaw_job *job, const thaw_estimate *e, int64_t sampl
   snprintf(note, sizeof note, "on disk, %s images x %d view%s", thaw_format_count(samples, count), views,
            views == 1 ? "" : "s");
   add_bytes(out, "feature cache, training", each * (double)samples * views, note);
+  if (e->later_floats)
+    add_bytes(out, "kept along for later phases", value * (double)e->later_floats * (double)samples * views,
+              "at most; computed by the same pass where it has room");
 }
 
 static void add_estimate(const thaw_job *job, const thaw_estimate *e, int ranks, int64_t samples, thaw_text *out) {
@@ -90,7 +93,7 @@ thaw_status cli_inspect_job(cli_context *cli, const char *path) {
   thaw_job *job;
   THAW_TRY(cli_read_job(cli, path, &job));
   thaw_session *session = NULL;
-  const thaw_session_options options = {.dry = true};
+  const thaw_session_options options = {.dry = true, .ahead = true};
   thaw_text text = {0};
   thaw_status status = thaw_session_create(cli->comm, job, &options, cli->log, &session);
   if (status == THAW_OK) status = thaw_agree(cli->comm, describe(job, session, thaw_comm_size(cli->comm), &text));

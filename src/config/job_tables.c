@@ -177,6 +177,12 @@ static const thaw_field cache_fields[] = {
      .offset = offsetof(thaw_cache_config, limit_gb),
      .high = 1e9,
      .help = "least recently used entries are removed above this size, 0: no limit"},
+    {.name = "ahead",
+     .kind = THAW_FIELD_BOOL,
+     .quiet = true,
+     .offset = offsetof(thaw_cache_config, ahead),
+     .fallback = 1,
+     .help = "whether a phase that computes features keeps those of later phases' cuts, too, where they have room"},
 };
 const thaw_schema config_cache_schema = {"cache", sizeof(thaw_cache_config), cache_fields, COUNT(cache_fields),
                                          "the feature cache"};

@@ -103,17 +103,24 @@ static thaw_status to_half(const thaw_features *f, float *x, int64_t rows, thaw_
   return THAW_OK;
 }
 
+thaw_status thaw_block_buffer(thaw_features *f) {
+  if (!f->block_float) f->block_float = thaw_new((size_t)f->block_rows, f->floats * sizeof *f->block_float);
+  return f->block_float ? THAW_OK : THAW_ERR_MEMORY;
+}
+
+thaw_status thaw_block_finish(thaw_features *f, const thaw_view *view, int32_t block, thaw_half_error *error_out) {
+  if (f->storage == THAW_STORE_F16) THAW_TRY(to_half(f, f->block_float, thaw_block_count(f, block), error_out));
+  return thaw_block_write(f, view, block, f->block_float);
+}
+
 thaw_status thaw_block_make(thaw_features *f, const thaw_view *view, int32_t block, thaw_half_error *error_out) {
   int64_t count = thaw_block_count(f, block);
-  if (!f->block_float) f->block_float = thaw_new((size_t)f->block_rows, f->floats * sizeof *f->block_float);
+  THAW_TRY(thaw_block_buffer(f));
   uint64_t *sample = thaw_new((size_t)count, sizeof *sample);
-  thaw_status status = f->block_float && sample ? THAW_OK : THAW_ERR_MEMORY;
-  if (status == THAW_OK) {
-    thaw_block_samples(f, block, sample);
-    status = thaw_feature_compute(f, sample, (int32_t)count, view->view, f->block_float);
-  }
-  if (status == THAW_OK && f->storage == THAW_STORE_F16) status = to_half(f, f->block_float, count, error_out);
-  if (status == THAW_OK) status = thaw_block_write(f, view, block, f->block_float);
+  if (!sample) return THAW_ERR_MEMORY;
+  thaw_block_samples(f, block, sample);
+  thaw_status status = thaw_feature_compute(f, sample, (int32_t)count, view->view, f->block_float);
+  if (status == THAW_OK) status = thaw_block_finish(f, view, block, error_out);
   thaw_free(sample);
   return status;
 }

@@ -27,6 +27,10 @@ static thaw_status prepare(thaw_features *f) {
     f->pixels = thaw_new((size_t)f->batch, f->input_floats * sizeof *f->pixels);
     if (!f->pixels) return THAW_ERR_MEMORY;
   }
+  if (!f->wide && f->plan_floats > f->floats) {
+    f->wide = thaw_new((size_t)f->batch, f->plan_floats * sizeof *f->wide);
+    if (!f->wide) return THAW_ERR_MEMORY;
+  }
   return f->prefetch ? THAW_OK : thaw_prefetch_create(f->catalog, &f->input, ring_depth(f), &f->prefetch);
 }
 
@@ -62,7 +66,9 @@ static thaw_status run_plan(thaw_features *f, int32_t count, float *out) {
     int32_t n = count - at < f->batch ? count - at : f->batch;
     THAW_TRY(thaw_prefetch_take(f->prefetch, n, f->pixels));
     double started = thaw_seconds();
-    thaw_plan_run(f->plan, f->pixels, n, out + (size_t)at * f->floats);
+    float *own = out + (size_t)at * f->floats;
+    thaw_plan_run(f->plan, f->pixels, n, f->wide ? f->wide : own);
+    if (f->wide) thaw_later_deliver(f, n, own);
     f->stats.compute_seconds += thaw_seconds() - started;
   }
   return THAW_OK;

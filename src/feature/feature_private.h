@@ -33,22 +33,32 @@ typedef struct thaw_expected {
   int32_t count, view;
 } thaw_expected;
 
+/* The cut of a later phase. `features` is never read from: it knows the key, the blocks and their files. */
+typedef struct thaw_later {
+  thaw_features *features;
+  size_t offset; /* of its floats in the plan's row */
+  int32_t first_view, views;
+  float *collect; /* where computed rows go; NULL: nowhere */
+} thaw_later;
+
 struct thaw_features {
   thaw_catalog *catalog;
   const thaw_dataset_info *data;
   thaw_input input;
   thaw_plan *plan;
   thaw_log *log;
-  size_t floats, input_floats, row_bytes;
+  size_t floats, input_floats, row_bytes, plan_floats;
   int32_t batch;
   char *cut_name, *weights_digest, *cache_folder;
   int32_t storage, kernel_revision; /* of the kernels that computed, or would compute, the views */
   double limit_bytes;               /* 0: none */
   double opened;                    /* wall clock, seconds: entries used since then are in use by this run */
 
-  bool caching; /* new views are cached; the same on every rank; a full disk ends it */
-  int64_t block_rows;
+  bool caching;                  /* new views are cached; the same on every rank; a full disk ends it */
+  int64_t block_rows, unit_rows; /* whole blocks of every cut make a unit */
   int32_t blocks;
+  thaw_later *later;
+  int32_t later_count;
   thaw_view *view;
   size_t views, view_capacity;
   int64_t rebuilt, reported; /* damaged blocks made anew by this rank; of those, told in the log */
@@ -60,6 +70,7 @@ struct thaw_features {
   thaw_expected *expected; /* in order of announcement */
   size_t expectations, expected_capacity;
   float *pixels;      /* [batch][input_floats] */
+  float *wide;        /* [batch][plan_floats], where the plan gives more than `floats` */
   uint16_t *half;     /* [floats] */
   float *block_float; /* [block_rows][floats] */
   thaw_features_stats stats;
@@ -90,17 +101,32 @@ thaw_status thaw_block_open(const thaw_features *features, thaw_view *view, int3
 void thaw_block_close(thaw_block *block);
 /* The stored row after comparing it with its checksum once; NULL when it differs. */
 const void *thaw_block_row(const thaw_features *features, thaw_view *view, int32_t block, int64_t row);
-/* Computes a whole block and writes it; error_out (may be NULL): what float16 storage lost. */
+/* error_out (may be NULL): what float16 storage lost. */
 typedef struct thaw_half_error {
   double square, norm, largest; /* sums of squares of the error and of the values; largest absolute error */
 } thaw_half_error;
+thaw_status thaw_block_buffer(thaw_features *features) THAW_CHECKED; /* block_float has memory */
+/* Stores the rows in block_float and writes them. */
+thaw_status thaw_block_finish(thaw_features *features, const thaw_view *view, int32_t block,
+                              thaw_half_error *error_out) THAW_CHECKED;
+/* Computes a whole block and writes it. */
 thaw_status thaw_block_make(thaw_features *features, const thaw_view *view, int32_t block,
                             thaw_half_error *error_out) THAW_CHECKED;
 void thaw_block_samples(const thaw_features *features, int32_t block, uint64_t *out);
 
+/* ------------------------------------------------------------------ later.c: the cuts of later phases */
+thaw_status thaw_later_create(thaw_features *features, const thaw_features_desc *desc) THAW_CHECKED;
+void thaw_later_clear(thaw_features *features);
+bool thaw_later_wants(const thaw_features *features, const thaw_later *later, int32_t view);
+/* Keeps rows of the plan's output where they are collected: own ones in `out`. */
+void thaw_later_deliver(thaw_features *features, int32_t rows, float *out);
+
 /* ------------------------------------------------------------------ view.c: keys, filling */
 /* The view that stands for `view` (-1 when nothing is augmented), created when new. */
 thaw_status thaw_view_get(thaw_features *features, int32_t view, thaw_view **out) THAW_CHECKED;
+enum { THAW_VIEW_NAME = 32 };
+/* The name of its folder. */
+thaw_status thaw_view_name(const thaw_features *features, int32_t view, char out[THAW_VIEW_NAME + 1]) THAW_CHECKED;
 thaw_view *thaw_view_ready(const thaw_features *features, int32_t view); /* NULL unless it can be read */
 void thaw_view_close_blocks(const thaw_features *features, thaw_view *view);
 void thaw_views_clear(thaw_features *features);
@@ -125,5 +151,11 @@ void thaw_entry_touch(const thaw_view *view);
 thaw_status thaw_entries_limit(thaw_features *features, const thaw_view *view, double needed,
                                bool *fits_out) THAW_CHECKED;
 double thaw_wall_clock(void);
+/* What HDF5 adds to a block file; what is left free for checkpoints and the like. */
+#define THAW_FILE_OVERHEAD 2600.0
+#define THAW_DISK_RESERVE  64e6
+
+/* ------------------------------------------------------------------ features.c */
+thaw_status thaw_features_create(const thaw_features_desc *desc, thaw_log *log, thaw_features **out) THAW_CHECKED;
 
 #endif

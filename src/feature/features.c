@@ -14,13 +14,18 @@ static int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-static int64_t choose_block_rows(int64_t samples, size_t row_bytes) {
-  int64_t rows = divide_up(samples, SMALL_BLOCKS), most = (int64_t)(block_bytes / row_bytes);
+static int64_t choose_unit_rows(int64_t samples) {
+  int64_t rows = divide_up(samples, SMALL_BLOCKS);
   if (rows > BLOCK_ROWS) rows = BLOCK_ROWS;
   if (rows < divide_up(samples, MOST_BLOCKS)) rows = divide_up(samples, MOST_BLOCKS);
-  rows = divide_up(rows, ROWS_MULTIPLE) * ROWS_MULTIPLE;
-  if (rows > most) rows = most;
-  return rows < 1 ? 1 : rows;
+  return rows < 1 ? ROWS_MULTIPLE : divide_up(rows, ROWS_MULTIPLE) * ROWS_MULTIPLE;
+}
+
+/* A part of the unit, so that blocks of different cuts end together again and again. */
+static int64_t choose_block_rows(int64_t unit, size_t row_bytes) {
+  int64_t parts = 1, most = (int64_t)(block_bytes / row_bytes);
+  while (parts < unit && (unit % parts || unit / parts > most)) parts++;
+  return unit / parts;
 }
 
 static thaw_status set_up(thaw_features *f, const thaw_features_desc *desc) {
@@ -38,34 +43,43 @@ static thaw_status set_up(thaw_features *f, const thaw_features_desc *desc) {
   f->limit_bytes = desc->cache->limit_gb * 1e9;
   f->opened = thaw_wall_clock() - 0.05; /* file times may lag by a clock tick */
   f->row_bytes = f->floats * (f->storage == THAW_STORE_F16 ? sizeof(uint16_t) : sizeof(float));
-  f->block_rows = choose_block_rows(f->data->count, f->row_bytes ? f->row_bytes : 1);
+  f->plan_floats = desc->plan ? thaw_plan_output_floats(desc->plan) : f->floats;
+  f->unit_rows = choose_unit_rows(f->data->count);
+  f->block_rows = choose_block_rows(f->unit_rows, f->row_bytes ? f->row_bytes : 1);
   f->blocks = (int32_t)divide_up(f->data->count, f->block_rows);
   f->cut_name = thaw_copy_text(desc->cut_name);
   f->weights_digest = thaw_copy_text(desc->weights_digest);
   f->cache_folder = thaw_copy_text(desc->cache_folder ? desc->cache_folder : "cache");
   f->half = thaw_new(f->floats, sizeof *f->half);
-  return f->cut_name && f->weights_digest && f->cache_folder && f->half ? THAW_OK : THAW_ERR_MEMORY;
+  if (!f->cut_name || !f->weights_digest || !f->cache_folder || !f->half) return THAW_ERR_MEMORY;
+  return f->caching ? thaw_later_create(f, desc) : THAW_OK;
+}
+
+thaw_status thaw_features_create(const thaw_features_desc *desc, thaw_log *log, thaw_features **out) {
+  *out = thaw_new(1, sizeof **out);
+  if (!*out) return THAW_ERR_MEMORY;
+  (*out)->log = log;
+  return set_up(*out, desc);
 }
 
 thaw_status thaw_features_open(thaw_comm *comm, const thaw_features_desc *desc, thaw_log *log, thaw_features **out) {
-  thaw_features *f = thaw_new(1, sizeof *f);
-  thaw_status status = f ? set_up(f, desc) : THAW_ERR_MEMORY;
-  status = thaw_agree(comm, status);
-  if (status != THAW_OK) {
+  thaw_features *f = NULL;
+  thaw_status status = thaw_agree(comm, thaw_features_create(desc, log, &f));
+  if (status == THAW_OK)
+    *out = f;
+  else
     thaw_features_close(f);
-    return status;
-  }
-  f->log = log;
-  *out = f;
-  return THAW_OK;
+  return status;
 }
 
 void thaw_features_close(thaw_features *f) {
   if (!f) return;
   thaw_feature_stop_reading(f);
   thaw_views_clear(f);
+  thaw_later_clear(f);
   thaw_free(f->expected);
   thaw_free(f->pixels);
+  thaw_free(f->wide);
   thaw_free(f->half);
   thaw_free(f->block_float);
   thaw_free(f->cut_name);

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FOLDER_DIGITS = 32 };
-
 /* Everything that determines the numbers. Validation data, or views of data that is not augmented, leave the
  * augmentation out, so that a change of it does not make them anew. */
 static thaw_status make_key(const thaw_features *f, thaw_view *view) {
@@ -26,14 +24,22 @@ static thaw_status make_key(const thaw_features *f, thaw_view *view) {
   return status;
 }
 
+thaw_status thaw_view_name(const thaw_features *f, int32_t number, char out[THAW_VIEW_NAME + 1]) {
+  thaw_view view = {.view = number};
+  THAW_TRY(make_key(f, &view));
+  memcpy(out, view.key, THAW_VIEW_NAME);
+  out[THAW_VIEW_NAME] = 0;
+  return THAW_OK;
+}
+
 static thaw_status set_up(thaw_features *f, int32_t number, thaw_view *view) {
   *view = (thaw_view){.view = number};
   THAW_TRY(make_key(f, view));
   char start[17] = {0};
   memcpy(start, view->key, 16);
   view->key_bits = strtoull(start, NULL, 16);
-  char name[FOLDER_DIGITS + 1] = {0};
-  memcpy(name, view->key, FOLDER_DIGITS);
+  char name[THAW_VIEW_NAME + 1] = {0};
+  memcpy(name, view->key, THAW_VIEW_NAME);
   view->folder = thaw_path_join(f->cache_folder, name);
   view->block = thaw_new((size_t)f->blocks, sizeof *view->block);
   return view->folder && view->block ? THAW_OK : THAW_ERR_MEMORY;

@@ -72,6 +72,24 @@ void thaw_plan_destroy(thaw_plan *plan) {
   thaw_free(plan);
 }
 
+static bool same_operation(const plan_op *a, const plan_op *b) {
+  bool same = a->kind == b->kind && a->node == b->node && a->output == b->output && a->inputs == b->inputs &&
+              a->residual == b->residual && a->norm == b->norm && a->prologue == b->prologue &&
+              a->activation == b->activation && a->depthwise_node == b->depthwise_node &&
+              a->depthwise_norm == b->depthwise_norm && strcmp(a->view.algorithm, b->view.algorithm) == 0;
+  for (int32_t j = 0; same && j < a->inputs; j++) same = a->input[j] == b->input[j];
+  return same;
+}
+
+bool thaw_plan_contains(const thaw_plan *plan, const thaw_plan *part) {
+  int32_t j = 0; /* both lists are in the order of nodes */
+  for (int32_t i = 0; i < part->ops; i++) {
+    while (j < plan->ops && !same_operation(&plan->op[j], &part->op[i])) j++;
+    if (j == plan->ops) return false;
+  }
+  return true;
+}
+
 size_t thaw_plan_packed_bytes(const thaw_plan *plan) {
   return plan->packed_bytes;
 }

@@ -154,6 +154,7 @@ thaw_status trainer_begin(trainer *t, const thaw_train_options *options) {
                                  .labels_needed = true,
                                  .isa = options->isa,
                                  .stage = true,
+                                 .ahead = true,
                                  .stop = train_signals_stop,
                                  .stop_context = &t->signals};
   THAW_TRY(thaw_session_create(t->comm, t->job, &wanted, t->log, &t->session));

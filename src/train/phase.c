@@ -18,6 +18,7 @@ void thaw_session_leave_phase(thaw_session *s) {
   thaw_plan_destroy(s->plan);
   if (s->packed) thaw_shared_destroy(s->packed);
   thaw_cut_clear(&s->cut);
+  train_later_clear(s);
   s->live = NULL;
   s->plan = NULL;
   s->packed = NULL;
@@ -126,10 +127,9 @@ thaw_status train_phases_check(thaw_session *s) {
   return thaw_fail(THAW_ERR_USAGE, "%s: nothing to train: the head has no layer with parameters", s->job->path);
 }
 
-/* Names of the cut's layers, "block5_pool" or "a+b". */
-static thaw_status name_cut(const thaw_session *s, thaw_text *out) {
-  for (int32_t i = 0; i < s->cut.count; i++)
-    thaw_text_add(out, "%s%s", i ? "+" : "", thaw_graph_view(s->graph, s->cut.node[i])->layer.name);
+thaw_status train_name_cut(const thaw_session *s, const thaw_cut *cut, thaw_text *out) {
+  for (int32_t i = 0; i < cut->count; i++)
+    thaw_text_add(out, "%s%s", i ? "+" : "", thaw_graph_view(s->graph, cut->node[i])->layer.name);
   return out->failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 
@@ -146,14 +146,13 @@ static thaw_status add_options(thaw_digest *digest, const thaw_graph *graph, int
   return status;
 }
 
-/* The features depend on the constant part's parameters only, as they are now. */
-static thaw_status digest_constant_part(const thaw_session *s, char out[THAW_DIGEST_TEXT]) {
+thaw_status train_digest_constant(const thaw_session *s, const thaw_cut *cut, char out[THAW_DIGEST_TEXT]) {
   thaw_digest *digest;
   THAW_TRY(thaw_digest_create(&digest));
   thaw_digest_add_text(digest, s->architecture->name);
   thaw_status status = THAW_OK;
   for (int32_t n = 0; n < thaw_graph_count(s->graph) && status == THAW_OK; n++) {
-    if (!s->cut.constant[n]) continue;
+    if (!cut->constant[n]) continue;
     const thaw_layer *layer = &thaw_graph_view(s->graph, n)->layer;
     thaw_digest_add_text(digest, layer->name);
     if (s->job->backbone.file) status = add_options(digest, s->graph, n);
@@ -164,15 +163,20 @@ static thaw_status digest_constant_part(const thaw_session *s, char out[THAW_DIG
   return status;
 }
 
-static bool cut_is_input(const thaw_session *s) {
-  return s->cut.count == 1 && s->cut.node[0] == 0;
+bool train_cut_is_input(const thaw_cut *cut) {
+  return cut->count == 1 && cut->node[0] == 0;
+}
+
+thaw_status train_compile(const thaw_session *s, const int32_t *output, int32_t outputs, thaw_plan **out) {
+  thaw_plan_options options = {.batch = IMAGES_IN_FLIGHT, .threads = s->job->training.threads};
+  return thaw_plan_create(s->graph, output, outputs, s->isa, &options, out);
 }
 
 /* [local] */
-static thaw_status compile_plan(thaw_session *s) {
-  if (cut_is_input(s)) return THAW_OK;
-  thaw_plan_options options = {.batch = IMAGES_IN_FLIGHT, .threads = s->job->training.threads};
-  return thaw_plan_create(s->graph, s->cut.node, s->cut.count, s->isa, &options, &s->plan);
+static thaw_status compile_plan(thaw_session *s, int32_t phase) {
+  if (train_cut_is_input(&s->cut)) return THAW_OK;
+  THAW_TRY(train_later_find(s, phase));
+  return train_compile(s, s->output, s->outputs_of_plan, &s->plan);
 }
 
 /* [local] */
@@ -189,8 +193,8 @@ static thaw_status make_live(thaw_session *s, bool measure_only) {
 }
 
 /* [collective] */
-static thaw_status make_plan(thaw_session *s, thaw_comm *comm) {
-  THAW_TRY(thaw_agree(comm, compile_plan(s)));
+static thaw_status make_plan(thaw_session *s, thaw_comm *comm, int32_t phase) {
+  THAW_TRY(thaw_agree(comm, compile_plan(s, phase)));
   if (!s->plan) return THAW_OK;
   THAW_TRY(thaw_shared_create(comm, thaw_plan_packed_bytes(s->plan), &s->packed));
   thaw_status packed = THAW_OK;
@@ -201,27 +205,41 @@ static thaw_status make_plan(thaw_session *s, thaw_comm *comm) {
   return THAW_OK;
 }
 
+/* [collective] Training data come first: they tell how many later cuts have room, for all data. */
+static thaw_status open_data_features(thaw_session *s, thaw_comm *comm, thaw_features_desc *desc, thaw_log *log) {
+  const thaw_augment_config *augment = &s->job->data.augment;
+  thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
+  int64_t more = 0;
+  for (int i = 1; i < 3; i++) more += data[i]->catalog ? data[i]->info->count : 0;
+  for (int i = 0; i < 3; i++) {
+    if (!data[i]->catalog) continue;
+    desc->catalog = data[i]->catalog;
+    THAW_TRY(thaw_features_open(comm, desc, log, &data[i]->features));
+    if (i == 0)
+      THAW_TRY(thaw_features_limit_later(data[i]->features, comm, augment->enabled ? augment->views : 1, more, log,
+                                         &desc->later_count));
+  }
+  return THAW_OK;
+}
+
 /* [collective] */
 static thaw_status open_features(thaw_session *s, thaw_comm *comm, thaw_log *log) {
   thaw_text name = {0};
   char digest[THAW_DIGEST_TEXT];
-  thaw_status status = name_cut(s, &name);
-  if (status == THAW_OK) status = digest_constant_part(s, digest);
+  thaw_status status = train_name_cut(s, &s->cut, &name);
+  if (status == THAW_OK) status = train_digest_constant(s, &s->cut, digest);
   status = thaw_agree(comm, status);
-  thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
-  for (int i = 0; i < 3 && status == THAW_OK; i++) {
-    if (!data[i]->catalog) continue;
-    thaw_features_desc desc = {.catalog = data[i]->catalog,
-                               .input = &s->input,
-                               .plan = s->plan,
-                               .cut_name = name.data,
-                               .floats = s->cut.floats,
-                               .weights_digest = digest,
-                               .cache = &s->job->cache,
-                               .cache_folder = s->job->cache.folder,
-                               .batch = IMAGES_IN_FLIGHT};
-    status = thaw_features_open(comm, &desc, log, &data[i]->features);
-  }
+  thaw_features_desc desc = {.input = &s->input,
+                             .plan = s->plan,
+                             .cut_name = name.data,
+                             .floats = s->cut.floats,
+                             .weights_digest = digest,
+                             .cache = &s->job->cache,
+                             .cache_folder = s->job->cache.folder,
+                             .batch = IMAGES_IN_FLIGHT,
+                             .later = s->later,
+                             .later_count = s->later_count};
+  if (status == THAW_OK) status = open_data_features(s, comm, &desc, log);
   thaw_text_clear(&name);
   return status;
 }
@@ -234,7 +252,7 @@ static thaw_status move_cut(thaw_session *s, int32_t phase) {
 
 static thaw_status enter(thaw_session *s, thaw_comm *comm, int32_t phase, thaw_log *log) {
   THAW_TRY(thaw_agree(comm, move_cut(s, phase)));
-  THAW_TRY(make_plan(s, comm));
+  THAW_TRY(make_plan(s, comm, phase));
   THAW_TRY(open_features(s, comm, log));
   return thaw_agree(comm, make_live(s, false));
 }
@@ -281,10 +299,11 @@ static thaw_status measure_live(const thaw_session *s, int32_t phase, thaw_estim
 
 static thaw_status estimate(thaw_session *s, int32_t phase, thaw_estimate *out) {
   THAW_TRY(move_cut(s, phase));
-  THAW_TRY(compile_plan(s));
+  THAW_TRY(compile_plan(s, phase));
   THAW_TRY(make_live(s, true));
   out->images_in_flight = IMAGES_IN_FLIGHT;
   out->cut_floats = s->cut.floats;
+  for (int32_t i = 0; i < s->later_count; i++) out->later_floats += s->later[i].floats;
   out->parameter_bytes = (size_t)thaw_graph_param_count(s->graph, false) * sizeof(float);
   if (s->plan) {
     out->packed_bytes = thaw_plan_packed_bytes(s->plan);

@@ -218,6 +218,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   if (s) {
     s->job = job;
     s->phase = -1;
+    s->ahead = options->ahead;
     status = make_ready(s, options, thaw_comm_size(comm), log);
   }
   status = thaw_agree(comm, status);

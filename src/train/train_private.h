@@ -18,6 +18,18 @@ thaw_span train_phase_span(const thaw_session *session, int32_t phase);
 /* [local] Whether every phase's words name layers and its schedule fits. */
 thaw_status train_phases_check(thaw_session *session);
 
+/* [local] Names of a cut's layers, "block5_pool" or "a+b". */
+thaw_status train_name_cut(const thaw_session *session, const thaw_cut *cut, thaw_text *out);
+/* [local] The features depend on the constant part's parameters only, as they are now. */
+thaw_status train_digest_constant(const thaw_session *session, const thaw_cut *cut, char out[THAW_DIGEST_TEXT]);
+bool train_cut_is_input(const thaw_cut *cut);
+thaw_status train_compile(const thaw_session *session, const int32_t *output, int32_t outputs, thaw_plan **out);
+
+/* [local] What the constant part of `phase` makes: its cut, and the cuts of later phases that it passes by (later.c).
+ */
+thaw_status train_later_find(thaw_session *session, int32_t phase);
+void train_later_clear(thaw_session *session);
+
 /* [collective] Copies the shards of all open data to a disk of each node, where the job says so (stage.c). */
 thaw_status train_stage(thaw_session *session, thaw_comm *comm, const thaw_session_options *options, thaw_log *log);
 

@@ -218,6 +218,128 @@ static void test_kernel_revision(void **context) {
   thaw_free(other);
 }
 
+/* ------------------------------------------------------------------ cuts of later phases */
+enum { CONV_FLOATS = FIXTURE_SIDE * FIXTURE_SIDE * FIXTURE_FLOATS };
+
+/* Opens the features of `outputs` nodes: of the last one, and of those before it as cuts of later phases. */
+static thaw_features *open_cuts(const int32_t *node, int32_t outputs, thaw_plan **plan, void **packed) {
+  const thaw_isa *isa;
+  const thaw_features_later conv = {"conv", CONV_FLOATS, f.weights_digest, 0, 2};
+  thaw_plan_options options = {.batch = FIXTURE_BATCH, .threads = 1};
+  assert_thaw_ok(thaw_isa_select(NULL, &isa));
+  assert_thaw_ok(thaw_plan_create(f.graph, node, outputs, isa, &options, plan));
+  *packed = thaw_new(1, thaw_plan_packed_bytes(*plan));
+  assert_thaw_ok(thaw_plan_pack(*plan, *packed));
+  thaw_plan_use(*plan, *packed);
+  thaw_features_desc desc = {.catalog = f.catalog,
+                             .input = &f.input,
+                             .plan = *plan,
+                             .cut_name = node[0] == 1 ? "conv" : "pool",
+                             .floats = node[0] == 1 ? CONV_FLOATS : FIXTURE_FLOATS,
+                             .weights_digest = f.weights_digest,
+                             .cache = &f.config,
+                             .cache_folder = f.cache,
+                             .batch = FIXTURE_BATCH,
+                             .later = &conv,
+                             .later_count = outputs - 1};
+  thaw_features *features;
+  assert_thaw_ok(thaw_features_open(comm, &desc, NULL, &features));
+  return features;
+}
+
+/* As if rows were so large that a block holds fewer. */
+static void use_blocks(thaw_features *features, int64_t rows) {
+  features->block_rows = rows;
+  features->blocks = (int32_t)((FIXTURE_SAMPLES + rows - 1) / rows);
+}
+
+static void close_cuts(thaw_features *features, thaw_plan *plan, void *packed) {
+  thaw_features_close(features);
+  thaw_plan_destroy(plan);
+  thaw_free(packed);
+}
+
+static float *read_conv(thaw_features *features, int32_t view) {
+  float *out = thaw_new((size_t)FIXTURE_SAMPLES * CONV_FLOATS, sizeof *out);
+  uint64_t list[FIXTURE_SAMPLES];
+  for (int i = 0; i < FIXTURE_SAMPLES; i++) list[i] = (uint64_t)i;
+  assert_thaw_ok(thaw_features_read(features, list, FIXTURE_SAMPLES, view, out));
+  return out;
+}
+
+static bool stop_after(const void *context) {
+  const thaw_features *features = context;
+  return features->stats.computed > 20;
+}
+
+/* One pass makes both; the later cut's own features then find all, with blocks of any relation to each other. */
+static void check_later(int32_t view, int64_t pool_rows, int64_t conv_rows, bool stop) {
+  const int32_t both[] = {2, 1};
+  thaw_plan *plan;
+  void *packed;
+  thaw_features *features = open_cuts(both, 2, &plan, &packed);
+  use_blocks(features, pool_rows);
+  use_blocks(features->later[0].features, conv_rows);
+  if (stop) {
+    thaw_features_set_stop(features, stop_after, features);
+    assert_int_equal(thaw_features_fill(features, comm, view, NULL), THAW_STOPPED);
+    thaw_features_set_stop(features, NULL, NULL);
+  }
+  assert_thaw_ok(thaw_features_fill(features, comm, view, NULL));
+  check_all(features, view, expected);
+  assert_int_equal(total_computed(features), FIXTURE_SAMPLES);
+  close_cuts(features, plan, packed);
+
+  features = open_cuts(both + 1, 1, &plan, &packed);
+  use_blocks(features, conv_rows);
+  float *computed = read_conv(features, view); /* not filled: from the images */
+  int64_t before = total_computed(features);
+  assert_thaw_ok(thaw_features_fill(features, comm, view, NULL));
+  float *kept = read_conv(features, view);
+  assert_int_equal(total_computed(features), before);
+  assert_memory_equal(kept, computed, (size_t)FIXTURE_SAMPLES * CONV_FLOATS * sizeof *kept);
+  thaw_free(kept);
+  thaw_free(computed);
+  close_cuts(features, plan, packed);
+}
+
+static void test_later_cuts(void **context) {
+  const int64_t rows[][2] = {{8, 8}, {8, 2}, {4, 8}, {1, 4}, {8, 1}};
+  for (int i = 0; i < 5; i++) {
+    assert_thaw_ok(fixture_expected(&f, i % 2, expected));
+    empty_cache(context);
+    check_later(i % 2, rows[i][0], rows[i][1], i > 2);
+  }
+}
+
+/* The pool's blocks are there, of the later cut only some. */
+static void test_later_cut_is_completed(void **context) {
+  (void)context;
+  assert_thaw_ok(fixture_expected(&f, 1, expected));
+  assert_int_equal(run(1, expected), FIXTURE_SAMPLES);
+  check_later(1, 8, 8, true);
+}
+
+static void test_later_room(void **context) {
+  (void)context;
+  const int32_t both[] = {2, 1};
+  const double conv = 1e-9 * FIXTURE_SAMPLES * CONV_FLOATS * sizeof(float); /* in GB; pool: a hundredth */
+  const double limits[] = {0, 1.5 * conv, 2.2 * conv, 0.9 * conv};
+  const int32_t views[] = {1, 1, 2, 1}, fits[] = {1, 1, 1, 0};
+  for (int i = 0; i < 4; i++) {
+    thaw_plan *plan;
+    void *packed;
+    int32_t fit;
+    f.config.limit_gb = limits[i];
+    thaw_features *features = open_cuts(both, 2, &plan, &packed);
+    assert_thaw_ok(thaw_features_limit_later(features, comm, views[i], 0, NULL, &fit));
+    assert_int_equal(fit, fits[i]);
+    assert_thaw_ok(thaw_features_limit_later(features, comm, 3, 0, NULL, &fit));
+    assert_int_equal(fit, limits[i] == 0 || limits[i] > 2 * conv); /* of three views the later phase reads two */
+    close_cuts(features, plan, packed);
+  }
+}
+
 /* ------------------------------------------------------------------ damage */
 static void flip(const char *path, int64_t at) {
   int file = open(path, O_RDWR);
@@ -447,6 +569,9 @@ int main(int argc, char **argv) {
       cmocka_unit_test_setup(test_one_open_cache_many_views, empty_cache),
       cmocka_unit_test_setup(test_keys, empty_cache),
       cmocka_unit_test_setup(test_kernel_revision, empty_cache),
+      cmocka_unit_test_setup(test_later_cuts, empty_cache),
+      cmocka_unit_test_setup(test_later_cut_is_completed, empty_cache),
+      cmocka_unit_test_setup(test_later_room, empty_cache),
       cmocka_unit_test_setup(test_damage_before_opening, empty_cache),
       cmocka_unit_test_setup(test_damage_after_filling, empty_cache),
       cmocka_unit_test_setup(test_incomplete_entry_is_completed, empty_cache),
