@@ -27,22 +27,44 @@ static bool may_train(const thaw_node *node, bool train_batch_norm) {
   return false;
 }
 
-static thaw_status no_match(const thaw_graph *graph, const char *word) {
-  const char **names = thaw_new((size_t)graph->count, sizeof *names);
-  if (!names) return THAW_ERR_MEMORY;
-  size_t count = 0;
+/* Layer names and their beginnings up to a word's end: "block5" and "block5_conv1". The strings lie behind the
+ * pointers, in one allocation (thaw_free). NULL when there is no memory. */
+static const char **words_of(const thaw_graph *graph, size_t *count) {
+  size_t words = 0, bytes = 0;
   for (int32_t i = 0; i < graph->count; i++)
-    if (!graph->node[i]->head) names[count++] = graph->node[i]->layer.name;
-  const char *nearest = thaw_nearest(word, names, count);
-  thaw_free(names);
-  if (nearest)
-    return thaw_fail(THAW_ERR_USAGE, "no backbone layer is called or begins with '%s' (did you mean '%s'?)", word,
-                     nearest);
-  const char *last = "";
+    for (const char *name = graph->node[i]->layer.name, *at = name; *at && !graph->node[i]->head; at++)
+      if (ends_word(at[1])) words++, bytes += (size_t)(at - name) + 2;
+  const char **list = thaw_new(1, (words + 1) * sizeof *list + bytes);
+  if (!list) return NULL;
+  char *text = (char *)(list + words + 1);
+  *count = 0;
+  for (int32_t i = 0; i < graph->count; i++)
+    for (const char *name = graph->node[i]->layer.name, *at = name; *at && !graph->node[i]->head; at++)
+      if (ends_word(at[1])) {
+        size_t length = (size_t)(at - name) + 1;
+        memcpy(text, name, length);
+        text[length] = 0;
+        list[(*count)++] = text;
+        text += length + 1;
+      }
+  return list;
+}
+
+static thaw_status no_match(const thaw_graph *graph, const char *word) {
+  size_t count;
+  const char **words = words_of(graph, &count);
+  if (!words) return THAW_ERR_MEMORY;
+  const char *nearest = thaw_nearest(word, words, count), *last = "";
   for (int32_t i = 0; i < graph->count; i++)
     if (may_train(graph->node[i], true)) last = graph->node[i]->layer.name;
-  return thaw_fail(THAW_ERR_USAGE, "no backbone layer is called or begins with '%s' (the last with weights is '%s')",
-                   word, last);
+  thaw_status status =
+      nearest
+          ? thaw_fail(THAW_ERR_USAGE, "no backbone layer is called or begins with '%s' (did you mean '%s'?)", word,
+                      nearest)
+          : thaw_fail(THAW_ERR_USAGE, "no backbone layer is called or begins with '%s' (the last with weights is '%s')",
+                      word, last);
+  thaw_free(words);
+  return status;
 }
 
 /* ------------------------------------------------------------------ layers counted from the top */

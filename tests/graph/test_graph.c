@@ -46,6 +46,7 @@ static void test_unfreeze(void **state) {
   assert_int_equal(thaw_graph_param_count(g, true), head + 14714688);
   assert_thaw_ok(thaw_graph_unfreeze(g, (const char *[]){"none"}, 1, false));
   assert_int_equal(thaw_graph_param_count(g, true), head);
+  assert_thaw_fails(thaw_graph_unfreeze(g, (const char *[]){"blok5"}, 1, false), THAW_ERR_USAGE, "'block5'");
   assert_thaw_fails(thaw_graph_unfreeze(g, (const char *[]){"blok5_conv1"}, 1, false), THAW_ERR_USAGE, "block5_conv1");
   assert_thaw_fails(thaw_graph_unfreeze(g, (const char *[]){"block5_pool"}, 1, false), THAW_ERR_USAGE,
                     "changes nothing");
