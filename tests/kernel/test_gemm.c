@@ -52,10 +52,10 @@ static void check(int32_t m, int32_t n, int32_t k, int flags) {
 
 static void gemm_matches_twin(void **state) {
   (void)state;
-  static const int32_t shapes[][3] = {{1, 1, 1},     {8, 128, 512}, {8, 10, 128}, {8, 512, 128},
-                                      {13, 33, 7},   {17, 16, 40},  {40, 50, 60}, {512, 20, 8},
-                                      {3, 100, 700}, {64, 48, 520}, {7, 5, 1030}, {33, 31, 1}};
-  for (int s = 0; s < 12; s++)
+  static const int32_t shapes[][3] = {{1, 1, 1},    {8, 128, 512}, {8, 10, 128},   {8, 512, 128},  {13, 33, 7},
+                                      {17, 16, 40}, {40, 50, 60},  {512, 20, 8},   {3, 100, 700},  {64, 48, 520},
+                                      {7, 5, 1030}, {33, 31, 1},   {230, 2100, 9}, {210, 40, 1100}};
+  for (int s = 0; s < 14; s++)
     for (int flags = 0; flags < 16; flags++) check(shapes[s][0], shapes[s][1], shapes[s][2], flags);
 }
 
