@@ -30,6 +30,10 @@ thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info
 void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const thaw_labels *labels,
                         const uint64_t *sample, int32_t rows, int32_t outputs, float *out);
 
+/* [local] Targets in their own units -> (target - mean) / deviation, in place. target [2][outputs]: means, then
+ * deviations; NULL: stays as it is. */
+void thaw_labels_standardize(const double *target, int32_t rows, int32_t outputs, float *label);
+
 typedef struct thaw_evaluation {
   int64_t count;
   double loss; /* mean over samples, plus regularisation */
@@ -47,6 +51,7 @@ typedef struct thaw_evaluate_desc {
   const thaw_labels *labels; /* NULL: predict only */
   const thaw_dataset_info *data;
   const thaw_choice *loss;
+  const double *target; /* for thaw_labels_standardize before the loss; NULL: labels are taken as they are */
   const thaw_metric *metric;
   int32_t metrics, outputs, slice, max_samples;
   bool keep_predictions;

@@ -157,13 +157,14 @@ thaw_param *thaw_live_tensor(thaw_live *live, int32_t tensor, const char **layer
 thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks,
                               const float **y_out) THAW_CHECKED;
 /* After forward: the values before the last layer's activation, [samples][output], when that activation is softmax or
- * sigmoid (a dense layer's own, or an activation layer); NULL otherwise. Points into `live`. */
+ * sigmoid (a dense layer's own, or an activation layer), or before the last layer when that is a rescaling; NULL
+ * otherwise. Points into `live`. */
 const float *thaw_live_logits(const thaw_live *live);
 /* That activation: THAW_SOFTMAX, THAW_SIGMOID, or whatever the last layer applies; THAW_LINEAR when none. */
 thaw_activation thaw_live_activation(const thaw_live *live);
 /* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient or hooks->sums. When
- * the loss and the last activation are a fused pair (softmax or sigmoid with cross-entropy), set `from_logits`: dy is
- * then the gradient before that activation. */
+ * the loss and the last activation are a fused pair (softmax or sigmoid with cross-entropy), or the loss is that of
+ * values before a last rescaling, set `from_logits`: dy is then the gradient before that activation or rescaling. */
 thaw_status thaw_live_backward(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks, const float *dy,
                                bool from_logits) THAW_CHECKED;
 /* The value of live node `node` after forward, [samples][its floats]. Points into `live`. */

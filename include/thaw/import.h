@@ -28,7 +28,8 @@ typedef struct thaw_import_options {
   double value_max;  /* largest value of 16-bit sources, e.g. 4095 for 12-bit detectors; 0: 65535 */
   const char
       *classes; /* "a,b,c": the classes in index order; names found must be among them, numbers index them; NULL */
-  const char *label_columns; /* "a,b,c": CSV columns of 1, 0, -1 (unknown) or nothing, a label each; NULL */
+  const char *label_columns; /* "a,b,c": CSV columns of 1, 0, -1 (unknown) or nothing, a label each; with `regression`
+                                of numbers, a target each; NULL */
   bool blank_unknown;        /* nothing in such a column means unknown, not 0 */
   const char *attributes;    /* "sex,site": CSV columns for subgroups.csv beside each catalogue; NULL */
   const char *window;        /* of DICOM files, see thaw_dicom_view_parse; NULL: "full" */

@@ -116,6 +116,7 @@ typedef struct thaw_training_config {
   thaw_text_list metrics; /* "accuracy", "top_5_accuracy", "mae" */
   double ema_momentum;    /* Keras' use_ema; 0: off */
   double mixup;           /* alpha; 0: off */
+  int32_t target_scaling; /* of regression targets: 0 none, 1 standardised by the training data's mean and deviation */
   int32_t unknown_labels; /* of training data: 0 ignored, 1 taken as 0, 2 taken as 1 */
   thaw_class_weights_config class_weights;
   thaw_phase_config *phases;

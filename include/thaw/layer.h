@@ -42,7 +42,7 @@ typedef struct thaw_layer_io {
   uint64_t seed;
   uint32_t epoch;
   bool training;
-  bool from_logits;         /* backward of an activation layer: dy is the gradient before the activation already */
+  bool from_logits;         /* backward of an activation or rescaling: dy is the gradient before it already */
   const double *statistics; /* totals of forward_sums over the whole global batch; NULL: moving statistics are used */
   const double *backward_statistics; /* totals of backward_sums, in backward only */
   int64_t batch;                     /* samples in the global batch */
@@ -180,7 +180,7 @@ typedef struct thaw_global_pool_config { /* "global_average_pooling", "global_ma
 typedef struct thaw_reshape_config { /* "reshape" */
   thaw_shape target;
 } thaw_reshape_config;
-enum { THAW_RESCALING_MAX = 4 };
+enum { THAW_RESCALING_MAX = 256 };
 typedef struct thaw_rescaling_config { /* "rescaling": x * scale + offset */
   double scale[THAW_RESCALING_MAX], offset[THAW_RESCALING_MAX];
   int32_t scales, offsets; /* 1: one for all channels; else one per channel */

@@ -29,6 +29,7 @@ typedef struct thaw_series {
   int32_t count;
   int32_t colour; /* 0: by position; 1 .. 6: one of the palette, so that two series can share one */
   bool dashed;
+  bool points; /* dots without a line */
 } thaw_series;
 typedef struct thaw_marker { /* a vertical line with a word at its top */
   double x;
@@ -48,6 +49,10 @@ thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) THAW_CHECKE
 /* Row-normalised colours with counts written in the cells where they fit; class names on both axes (numbers where
  * `names` is NULL or too short). confusion [classes][classes]: true x predicted; 1 .. 2000 classes. */
 thaw_status thaw_plot_confusion(const char *path, const char *title, const int64_t *confusion, int32_t classes,
+                                const thaw_strings *names) THAW_CHECKED;
+/* For each target (the first few): predicted over true values, and residuals over predicted ones. y, target
+ * [count][outputs]; names may be NULL or short. */
+thaw_status thaw_plot_residuals(const char *path, const float *y, const float *target, int64_t count, int32_t outputs,
                                 const thaw_strings *names) THAW_CHECKED;
 /* Pictures with words: each tile shows its pictures (8-bit RGB) side by side, a title and a note under them. */
 typedef struct thaw_tile {

@@ -78,9 +78,9 @@ thaw_agreement thaw_agreement_of(const double *confusion, int32_t classes);
 typedef struct thaw_scored {
   int64_t count;
   int32_t outputs;
-  thaw_label_kind kind; /* CLASS or MULTI */
+  thaw_label_kind kind; /* CLASS or MULTI; TARGET for thaw_regression_* alone */
   const float *y;       /* [count][outputs] */
-  const float *label;   /* [count] class indices, or [count][outputs] of 0, 1, 255 */
+  const float *label;   /* [count] class indices, or [count][outputs] of 0, 1, 255 or of targets */
   const int32_t *group; /* [count] numbers 0 .. groups-1 of what is resampled as a whole; NULL: each sample alone */
   int64_t groups;
   const thaw_strings *classes; /* names of outputs; may be NULL or short */
@@ -161,6 +161,21 @@ thaw_status thaw_scorer_estimate(const thaw_scorer *scorer, const double *weight
 void thaw_bootstrap_draw(uint64_t seed, int32_t replicate, const int64_t *member, int64_t members, double *taken);
 /* As numpy.percentile(..., method="linear") over values without NaN; sorts them. q in 0 .. 1. */
 double thaw_quantile(double *value, int64_t count, double q);
+
+/* ------------------------------------------------------------------ regression */
+typedef enum thaw_regression_stat {
+  THAW_REGRESSION_MAE,
+  THAW_REGRESSION_RMSE,
+  THAW_REGRESSION_R2,
+  THAW_REGRESSION_STATS
+} thaw_regression_stat;
+const char *thaw_regression_name(thaw_regression_stat stat); /* "mae", "rmse", "r2" */
+/* scored: of kind TARGET, label [count][outputs]. value [outputs + 1][THAW_REGRESSION_STATS]: each output's, then their
+ * means. weight [count] or NULL. NaN where nothing has weight, R2 also with fewer than two samples. */
+void thaw_regression_compute(const thaw_scored *scored, const double *weight, double *value);
+/* The same with percentile intervals, as thaw_scorer_estimate makes them. */
+thaw_status thaw_regression_estimate(const thaw_scored *scored, const double *weight, int32_t replicates, uint64_t seed,
+                                     thaw_estimate_of *out) THAW_CHECKED;
 
 /* ------------------------------------------------------------------ two models on the same samples */
 /* McNemar's exact test (two-sided binomial) on two lists of right and wrong answers. */

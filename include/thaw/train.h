@@ -27,6 +27,8 @@ typedef struct thaw_session {
   int32_t metrics, outputs;
   int32_t share_samples; /* of one rank in one batch, whole slices */
   int32_t max_samples;   /* of one call of the live part: less than that where memory is short */
+  double *target; /* [2][outputs]: means and deviations of the training targets, with training.target_scaling; the last
+                     layer is then a rescaling back to their units. NULL: targets are not scaled, or not known yet */
   thaw_input input;
   char weights_digest[65]; /* of the backbone as loaded */
   thaw_strings classes;    /* names: of the opened data, else (thaw_session_load) of the checkpoint; may be empty */

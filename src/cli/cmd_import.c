@@ -120,7 +120,7 @@ thaw_status cli_import(cli_context *cli) {
       {"multi-label", .kind = CLI_FLAG, .target = &o.multi_label,
        .help = "labels are any number of class names, separated by '|'"},
       {"label-columns", .kind = CLI_TEXT, .target = &o.label_columns, .value = "A,B,...",
-       .help = "columns of a CSV list with a label each: 1, 0, -1 for unknown"},
+       .help = "columns of a CSV list with a label each: 1, 0, -1 for unknown; with --regression a target each"},
       {"blank-unknown", .kind = CLI_FLAG, .target = &o.blank_unknown,
        .help = "an empty cell of such a column is unknown, not 0"},
       {"subgroups", .kind = CLI_TEXT, .target = &o.attributes, .value = "A,B,...",

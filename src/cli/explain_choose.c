@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct loss_row {
   double loss;
@@ -18,11 +19,15 @@ static int by_loss(const void *left, const void *right) {
   return (a->sample > b->sample) - (a->sample < b->sample);
 }
 
-static double loss_of(const thaw_session *s, int64_t sample, const float *y, float *label) {
+/* label and z: room for one row each. */
+static double loss_of(const thaw_session *s, int64_t sample, const float *y, float *label, float *z) {
   const uint64_t index = (uint64_t)sample;
   double value = NAN;
   thaw_labels_gather(s->loss, s->test.info, s->test.labels, &index, 1, s->outputs, label);
-  s->loss->evaluate(s->job->training.loss.config, label, y, NULL, false, 1, s->outputs, 1, &value, NULL);
+  thaw_labels_standardize(s->target, 1, s->outputs, label);
+  memcpy(z, y, (size_t)s->outputs * sizeof *z);
+  thaw_labels_standardize(s->target, 1, s->outputs, z);
+  s->loss->evaluate(s->job->training.loss.config, label, z, NULL, false, 1, s->outputs, 1, &value, NULL);
   return value;
 }
 
@@ -31,9 +36,10 @@ static thaw_status take_top_losses(explain *e, const thaw_evaluation *evaluation
   const thaw_session *s = e->session;
   loss_row *row = thaw_new((size_t)evaluation->count, sizeof *row);
   float *label = thaw_new((size_t)s->loss->label_width(s->outputs), sizeof *label);
-  thaw_status status = row && label ? THAW_OK : THAW_ERR_MEMORY;
+  float *z = thaw_new((size_t)s->outputs, sizeof *z);
+  thaw_status status = row && label && z ? THAW_OK : THAW_ERR_MEMORY;
   for (int64_t i = 0; status == THAW_OK && i < evaluation->count; i++)
-    row[i] = (loss_row){loss_of(s, i, evaluation->prediction + (size_t)i * (size_t)s->outputs, label), i};
+    row[i] = (loss_row){loss_of(s, i, evaluation->prediction + (size_t)i * (size_t)s->outputs, label, z), i};
   if (status == THAW_OK) qsort(row, (size_t)evaluation->count, sizeof *row, by_loss);
   for (int32_t i = 0; status == THAW_OK && i < e->count; i++) {
     e->sample[i].index = row[i].sample;
@@ -41,6 +47,7 @@ static thaw_status take_top_losses(explain *e, const thaw_evaluation *evaluation
   }
   thaw_free(row);
   thaw_free(label);
+  thaw_free(z);
   return status;
 }
 

@@ -120,7 +120,8 @@ static void add_targets(const thaw_dataset_info *info, const thaw_labels *labels
       high = value > high ? value : high;
       sum += value;
     }
-    thaw_text_add(out, "  target %d  %g .. %g, mean %g\n", (int)k, low, high, sum / (double)info->count);
+    thaw_text_add(out, "  target %d%s%s  %g .. %g, mean %g\n", (int)k, (size_t)k < info->classes.count ? " " : "",
+                  (size_t)k < info->classes.count ? info->classes.item[k] : "", low, high, sum / (double)info->count);
   }
 }
 

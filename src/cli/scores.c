@@ -134,9 +134,13 @@ static thaw_status make(const cli_scores_request *request, cli_scores *s) {
   THAW_TRY(gather(data, request->evaluation, request->outputs, &s->scored, &s->label));
   thaw_status status = thaw_catalog_ids(data->catalog, 0, s->scored.count, &ids);
   if (status == THAW_OK) status = find_groups(s, data->catalog, &ids);
-  if (status == THAW_OK) status = learn(s, request);
-  if (status == THAW_OK) status = calibrate(s);
-  if (status == THAW_OK) status = estimate(s, request->seed);
+  if (s->scored.kind == THAW_LABEL_TARGET) {
+    if (status == THAW_OK) status = cli_scores_regression(s, request->seed);
+  } else {
+    if (status == THAW_OK) status = learn(s, request);
+    if (status == THAW_OK) status = calibrate(s);
+    if (status == THAW_OK) status = estimate(s, request->seed);
+  }
   if (status == THAW_OK && request->subgroups)
     status = cli_scores_subgroups(s, request->subgroups, &ids, request->seed);
   thaw_strings_clear(&ids);
@@ -150,7 +154,8 @@ thaw_status cli_scores_make(const cli_scores_request *request, cli_scores *out) 
                       .chosen_on = request->validation && request->point.rule != THAW_OPERATE_FIXED ? "validation" : "",
                       .questions = request->outputs,
                       .temperature = NAN};
-  if (info->label_kind != THAW_LABEL_CLASS && info->label_kind != THAW_LABEL_MULTI) return THAW_OK;
+  if (info->label_kind == THAW_LABEL_NONE) return THAW_OK;
+  if (info->label_kind == THAW_LABEL_TARGET) out->questions = 0;
   if (info->count * request->outputs > most_answers)
     return cli_scores_note(out, "%lld samples with %d classes are too many for ranking figures", (long long)info->count,
                            request->outputs);
@@ -170,6 +175,7 @@ void cli_scores_clear(cli_scores *s) {
   thaw_free(s->subgroup);
   thaw_scorer_destroy(s->scorer);
   thaw_free(s->estimate);
+  thaw_free(s->regression);
   thaw_free(s->threshold);
   thaw_free(s->group);
   thaw_free(s->label);

@@ -10,7 +10,7 @@ typedef struct cli_subgroup {
   char *column, *value;
   int64_t samples, groups;
   int64_t *positives, *negatives; /* [questions] */
-  thaw_estimate_of *estimate;     /* as cli_scores.estimate */
+  thaw_estimate_of *estimate;     /* as cli_scores.estimate, or as cli_scores.regression */
 } cli_subgroup;
 
 typedef struct cli_scores {
@@ -25,7 +25,8 @@ typedef struct cli_scores {
   double temperature;    /* fitted on validation data; NaN: none */
   thaw_calibration calibration, scaled;
   thaw_scorer *scorer;
-  thaw_estimate_of *estimate; /* [values] */
+  thaw_estimate_of *estimate;   /* [values] */
+  thaw_estimate_of *regression; /* [outputs + 1][THAW_REGRESSION_STATS]; NULL unless labels are targets */
   cli_subgroup *subgroup;
   size_t subgroups, subgroup_capacity;
   thaw_strings note;
@@ -47,10 +48,16 @@ void cli_scores_clear(cli_scores *scores);
 thaw_status cli_scores_subgroups(cli_scores *scores, const char *path, const thaw_strings *ids,
                                  uint64_t seed) THAW_CHECKED;
 thaw_status cli_scores_note(cli_scores *scores, const char *format, ...) THAW_PRINTF(2, 3) THAW_CHECKED;
+/* scores_regression.c: the same where labels are targets, once scored and groups are known. */
+thaw_status cli_scores_regression(cli_scores *scores, uint64_t seed) THAW_CHECKED;
+const char *cli_scores_target(const cli_scores *scores, int32_t output, char number[16]); /* `outputs`: "mean" */
+void cli_scores_regression_table(const cli_scores *scores, thaw_text *out);
+void cli_scores_regression_json(const cli_scores *scores, thaw_text *out);
+thaw_status cli_scores_regression_plot(const cli_scores *scores, const char *folder) THAW_CHECKED;
 /* scores_text.c: a table for people; members of a JSON object, each led by a comma. */
 void cli_scores_table(const cli_scores *scores, thaw_text *out);
 void cli_scores_json(const cli_scores *scores, thaw_text *out);
-/* scores_plots.c: roc.png, precision_recall.png and calibration.png in `folder`. */
+/* scores_plots.c: roc.png, precision_recall.png and calibration.png, or residuals.png, in `folder`. */
 thaw_status cli_scores_plots(const cli_scores *scores, const char *folder) THAW_CHECKED;
 
 #endif

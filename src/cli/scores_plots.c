@@ -125,6 +125,7 @@ static thaw_status draw_calibration(const cli_scores *s, const char *folder) {
 }
 
 thaw_status cli_scores_plots(const cli_scores *scores, const char *folder) {
+  if (scores->regression) return cli_scores_regression_plot(scores, folder);
   if (!scores->scored.count) return THAW_OK;
   THAW_TRY(draw(scores, folder, true));
   THAW_TRY(draw(scores, folder, false));

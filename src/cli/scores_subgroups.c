@@ -129,11 +129,16 @@ static thaw_status add_subgroup(cli_scores *s, const char *column, const char *v
   *g = (cli_subgroup){.column = thaw_copy_text(column), .value = thaw_copy_text(value)};
   g->positives = thaw_new((size_t)s->questions, sizeof *g->positives);
   g->negatives = thaw_new((size_t)s->questions, sizeof *g->negatives);
-  g->estimate = thaw_new((size_t)thaw_scorer_values(s->scorer), sizeof *g->estimate);
+  size_t values =
+      s->regression ? (size_t)(s->scored.outputs + 1) * THAW_REGRESSION_STATS : (size_t)thaw_scorer_values(s->scorer);
+  g->estimate = thaw_new(values, sizeof *g->estimate);
   if (!g->column || !g->value || !g->positives || !g->negatives || !g->estimate) return THAW_ERR_MEMORY;
   count_answers(s, weight, g);
   THAW_TRY(count_groups(s, weight, g));
-  THAW_TRY(thaw_scorer_estimate(s->scorer, weight, s->replicates, seed, g->estimate));
+  if (s->regression)
+    THAW_TRY(thaw_regression_estimate(&s->scored, weight, s->replicates, seed, g->estimate));
+  else
+    THAW_TRY(thaw_scorer_estimate(s->scorer, weight, s->replicates, seed, g->estimate));
   return note_subgroup(s, g);
 }
 

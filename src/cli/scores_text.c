@@ -83,7 +83,9 @@ static void add_subgroups(const cli_scores *s, thaw_text *out) {
 }
 
 void cli_scores_table(const cli_scores *s, thaw_text *out) {
-  if (s->scored.count) {
+  if (s->regression) {
+    cli_scores_regression_table(s, out);
+  } else if (s->scored.count) {
     thaw_text_add(out, "\n95 %% intervals from %d bootstrap replicates of %s\n", s->replicates,
                   s->grouped ? "whole groups" : "samples");
     add_overall(s, out);
@@ -205,7 +207,9 @@ static void json_notes(const cli_scores *s, thaw_text *out) {
 
 void cli_scores_json(const cli_scores *s, thaw_text *out) {
   char rule[64];
-  if (s->scored.count) {
+  if (s->regression) {
+    cli_scores_regression_json(s, out);
+  } else if (s->scored.count) {
     thaw_text_add(out, ",\n  \"operating_point\": \"%s\",\n  \"operating_point_chosen_on\": \"%s\"", rule_name(s, rule),
                   s->chosen_on);
     thaw_text_add(out, ",\n  \"bootstrap\": {\"replicates\": %d, \"unit\": \"%s\", \"units\": %lld}", s->replicates,

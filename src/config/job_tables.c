@@ -9,6 +9,7 @@ static const char *const fill_names[] = {"nearest", "constant", "reflect", NULL}
 static const char *const resize_names[] = {"bilinear", "error", NULL};
 static const char *const shuffle_names[] = {"full", "chunked", NULL};
 static const char *const unknown_names[] = {"ignore", "zeros", "ones", NULL};
+static const char *const target_scaling_names[] = {"none", "standardize", NULL};
 static const char *const storage_names[] = {"float32", "float16", NULL};
 
 static const thaw_field top_fields[] = {
@@ -234,6 +235,13 @@ static const thaw_field training_fields[] = {
      .choices = unknown_names,
      .quiet = true,
      .help = "unknown labels (255) of training data: left out of the loss, or taken as 0 or as 1 (U-zeros, U-ones)"},
+    {.name = "target_scaling",
+     .kind = THAW_FIELD_CHOICE,
+     .offset = offsetof(thaw_training_config, target_scaling),
+     .choices = target_scaling_names,
+     .quiet = true,
+     .help = "of regression targets: standardize trains on (target - mean) / deviation of the training data, for each "
+             "output; metrics, predictions and exported models are in the targets' own units, the loss is not"},
     {.name = "recompute",
      .kind = THAW_FIELD_BOOL,
      .offset = offsetof(thaw_training_config, recompute),

@@ -107,6 +107,7 @@ static thaw_status evaluate_chunk(evaluator *e, int64_t at, int32_t rows) {
            (size_t)rows * (size_t)d->outputs * sizeof *y);
   if (!e->loss) return THAW_OK;
   thaw_labels_gather(e->loss, d->data, d->labels, e->sample, rows, d->outputs, e->label);
+  thaw_labels_standardize(d->target, rows, d->outputs, e->label);
   const float *logits = thaw_live_logits(d->live);
   bool from_logits = logits && e->loss->fused == thaw_live_activation(d->live);
   e->loss->evaluate(d->loss->config, e->label, y, logits, from_logits, rows, d->outputs, 1, e->value, NULL);

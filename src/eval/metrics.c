@@ -121,6 +121,14 @@ thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info
   return THAW_OK;
 }
 
+void thaw_labels_standardize(const double *target, int32_t rows, int32_t outputs, float *label) {
+  for (int32_t r = 0; target && r < rows; r++)
+    for (int32_t i = 0; i < outputs; i++) {
+      float *value = &label[(size_t)r * (size_t)outputs + (size_t)i];
+      *value = (float)((*value - target[i]) / target[outputs + i]);
+    }
+}
+
 void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data, const thaw_labels *labels,
                         const uint64_t *sample, int32_t rows, int32_t outputs, float *out) {
   int32_t width = loss->label_width(outputs);

@@ -302,6 +302,7 @@ const float *thaw_live_logits(const thaw_live *live) {
   thaw_activation activation = thaw_live_activation(live);
   const live_node *last = &live->node[live->count - 1];
   const thaw_node *node = live->graph->node[live->count - 1];
+  if (last->live && node->layer.ops == &thaw_layer_rescaling) return live->node[node->input[0]].y;
   if (!last->live || (activation != THAW_SOFTMAX && activation != THAW_SIGMOID)) return NULL;
   if (node->layer.ops == &thaw_layer_activation) return live->node[node->input[0]].y;
   return last->saved_bytes ? (const float *)last->saved : NULL;

@@ -3,6 +3,7 @@
 #include "thaw/csv.h"
 #include "thaw/text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,8 @@ static thaw_status read_header(thaw_csv *r, const thaw_import_options *options, 
   THAW_TRY(thaw_import__find_columns(r, options->label_columns, &out->labels));
   THAW_TRY(thaw_import__find_columns(r, options->attributes, &out->attributes));
   THAW_TRY(need_column(r, path, out->path));
-  if (options->label_column || options->regression || options->multi_label) THAW_TRY(need_column(r, label, out->label));
+  bool one_column = options->label_column || (options->regression && !options->label_columns) || options->multi_label;
+  if (one_column) THAW_TRY(need_column(r, label, out->label));
   if (options->group_column) THAW_TRY(need_column(r, group, out->group));
   return THAW_OK;
 }
@@ -159,6 +161,27 @@ static thaw_status class_labels(const char *name, const csv_rows *rows, import_s
   return status;
 }
 
+/* One target for each of the columns that --label-columns names. */
+static thaw_status target_columns(const csv_columns *column, const csv_rows *rows, import_source *out) {
+  size_t width = column->labels.name.count;
+  out->label_kind = THAW_LABEL_TARGET;
+  out->label_width = (int32_t)width;
+  out->target = thaw_arena_new(out->arena, rows->count * width, sizeof *out->target);
+  if (!out->target) return THAW_ERR_MEMORY;
+  for (size_t i = 0; i < rows->count * width; i++) {
+    const char *text = rows->labels[i / width][i % width], *name = column->labels.name.item[i % width];
+    double value = 0;
+    if (!*text)
+      return thaw_fail(THAW_ERR_DATA, "%s:%lld: %s is empty", out->name, (long long)rows->line[i / width], name);
+    if (thaw_parse_double(text, &value) != THAW_OK || !isfinite((float)value))
+      return thaw_fail(THAW_ERR_DATA, "%s:%lld: %s '%s' is no finite number", out->name,
+                       (long long)rows->line[i / width], name, text);
+    out->target[i] = (float)value;
+  }
+  for (size_t i = 0; i < width; i++) THAW_TRY(thaw_strings_add(&out->classes, column->labels.name.item[i]));
+  return THAW_OK;
+}
+
 static thaw_status target_labels(const char *name, const csv_rows *rows, import_source *out) {
   out->label_kind = THAW_LABEL_TARGET;
   out->label_width = 1;
@@ -166,7 +189,7 @@ static thaw_status target_labels(const char *name, const csv_rows *rows, import_
   if (!out->target) return THAW_ERR_MEMORY;
   for (size_t i = 0; i < rows->count; i++) {
     double value = 0;
-    if (thaw_parse_double(rows->label[i], &value) != THAW_OK)
+    if (thaw_parse_double(rows->label[i], &value) != THAW_OK || !isfinite((float)value))
       return thaw_fail(THAW_ERR_DATA, "%s:%lld: label '%s' is no number", name, (long long)rows->line[i],
                        rows->label[i]);
     out->target[i] = (float)value;
@@ -311,7 +334,9 @@ static thaw_status parse_rows(thaw_csv *r, csv_columns *column, csv_rows *rows, 
   THAW_TRY(check_unique(r->name, rows));
   THAW_TRY(take_paths(rows, folder, column->group >= 0, out));
   THAW_TRY(take_attributes(rows, column, out));
-  if (column->labels.name.count)
+  if (column->labels.name.count && options->regression)
+    THAW_TRY(target_columns(column, rows, out));
+  else if (column->labels.name.count)
     THAW_TRY(thaw_import__answers(&column->labels, rows->labels, rows->line, rows->count, options->blank_unknown, out));
   else
     THAW_TRY(take_labels(r->name, rows, column->label >= 0, options, out));

@@ -1,6 +1,8 @@
 /* Rescaling: x * scale + offset, with one number for all channels or one for each. */
 #include "layer/layer_private.h"
 
+#include <string.h>
+
 static const thaw_rescaling_config *config_of(const thaw_layer *layer) {
   return layer->config;
 }
@@ -45,6 +47,10 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
   const thaw_rescaling_config *config = config_of(layer);
   size_t count = rows_of(layer, io->n) * (size_t)layer->output.c;
   if (!dx[0]) return;
+  if (io->from_logits) {
+    memcpy(dx[0], dy, count * sizeof *dy);
+    return;
+  }
   for (size_t i = 0; i < count; i++)
     dx[0][i] = dy[i] * at(config->scale, config->scales, (int32_t)(i % (size_t)layer->output.c));
 }

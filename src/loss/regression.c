@@ -1,4 +1,6 @@
-/* Regression losses, mean over the outputs (keras/src/losses/losses.py). */
+/* Regression losses, mean over the outputs (keras/src/losses/losses.py). Where a last layer turns standardised values
+ * into the targets' own units, labels are standardised, too, and the loss is that of the values before that layer:
+ * z, with from_logits. */
 #include "loss/loss_private.h"
 
 #include <math.h>
@@ -64,20 +66,20 @@ static void evaluate(error_function function, double delta, const float *label, 
 
 static void evaluate_squared(const void *config, const float *label, const float *y, const float *z, bool from_logits,
                              int32_t rows, int32_t outputs, double scale, double *value, float *dy) {
-  (void)config, (void)z, (void)from_logits;
-  evaluate(squared, 0, label, y, rows, outputs, scale, value, dy);
+  (void)config;
+  evaluate(squared, 0, label, from_logits ? z : y, rows, outputs, scale, value, dy);
 }
 
 static void evaluate_absolute(const void *config, const float *label, const float *y, const float *z, bool from_logits,
                               int32_t rows, int32_t outputs, double scale, double *value, float *dy) {
-  (void)config, (void)z, (void)from_logits;
-  evaluate(absolute, 0, label, y, rows, outputs, scale, value, dy);
+  (void)config;
+  evaluate(absolute, 0, label, from_logits ? z : y, rows, outputs, scale, value, dy);
 }
 
 static void evaluate_huber(const void *config, const float *label, const float *y, const float *z, bool from_logits,
                            int32_t rows, int32_t outputs, double scale, double *value, float *dy) {
-  (void)z, (void)from_logits;
-  evaluate(huber, ((const regression_config *)config)->delta, label, y, rows, outputs, scale, value, dy);
+  evaluate(huber, ((const regression_config *)config)->delta, label, from_logits ? z : y, rows, outputs, scale, value,
+           dy);
 }
 
 const thaw_loss_ops thaw_mean_squared_error_ops = {&thaw_mean_squared_error_schema, thaw_loss_label_per_output,

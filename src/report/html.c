@@ -220,9 +220,11 @@ static thaw_status add_evaluation(page *p) {
   thaw_text_add(&p->out, "<h2>Evaluation</h2>\n");
   report_add_evaluation(&p->out, &p->evaluation);
   THAW_TRY(add_confusion(p));
-  if (!thaw_yaml_get(p->evaluation.root, "overall")) return THAW_OK;
+  bool regression = thaw_yaml_get(p->evaluation.root, "regression") != NULL;
+  if (!regression && !thaw_yaml_get(p->evaluation.root, "overall")) return THAW_OK;
   report_add_scores(&p->out, p->evaluation.root);
   thaw_text_add(&p->out, "<div class=pictures>\n");
+  if (regression) THAW_TRY(add_file(p, "residuals.png", "predicted and true values, residuals"));
   THAW_TRY(add_file(p, "roc.png", "ROC curves"));
   THAW_TRY(add_file(p, "precision_recall.png", "precision-recall curves"));
   THAW_TRY(add_file(p, "calibration.png", "reliability diagram"));

@@ -2,6 +2,7 @@
 #include "report/report_private.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct column {
@@ -14,9 +15,17 @@ static double number(const thaw_yaml *node) {
   return value;
 }
 
+/* Rates have four digits after the point; errors of targets may have any size. */
+static const char *plain(double value, char out[32]) {
+  bool rate = value == 0 || (fabs(value) >= 0.001 && fabs(value) < 1000);
+  snprintf(out, 32, rate ? "%.4f" : "%.5g", value);
+  return out;
+}
+
 /* A figure is [value, low, high, undefined replicates] or a number. */
 static void add_figure(thaw_text *out, const thaw_yaml *node) {
   double value[3] = {NAN, NAN, NAN};
+  char text[3][32];
   int i = 0;
   if (node && node->kind == THAW_YAML_LIST)
     for (const thaw_yaml *item = node->child; item && i < 3; item = item->next) value[i++] = number(item);
@@ -27,9 +36,10 @@ static void add_figure(thaw_text *out, const thaw_yaml *node) {
   else if (node->kind == THAW_YAML_SCALAR)
     thaw_text_add(out, "<td>%.6g</td>", value[0]);
   else if (isnan(value[1]) || isnan(value[2]))
-    thaw_text_add(out, "<td>%.4f</td>", value[0]);
+    thaw_text_add(out, "<td>%s</td>", plain(value[0], text[0]));
   else
-    thaw_text_add(out, "<td>%.4f <small>(%.4f\xe2\x80\x93%.4f)</small></td>", value[0], value[1], value[2]);
+    thaw_text_add(out, "<td>%s <small>(%s\xe2\x80\x93%s)</small></td>", plain(value[0], text[0]),
+                  plain(value[1], text[1]), plain(value[2], text[2]));
 }
 
 static void add_text(thaw_text *out, const thaw_yaml *node) {
@@ -122,6 +132,34 @@ static void add_calibration(thaw_text *out, const thaw_yaml *calibration) {
   thaw_text_add(out, "</table></div>\n");
 }
 
+static void add_targets(thaw_text *out, const thaw_yaml *targets, const char *what) {
+  static const column columns[] = {{"mae", "MAE"}, {"rmse", "RMSE"}, {"r2", "R\xc2\xb2"}};
+  if (!targets || targets->kind != THAW_YAML_LIST) return;
+  add_header(out, what, columns, 3);
+  for (const thaw_yaml *row = targets->child; row; row = row->next) {
+    thaw_text_add(out, "<tr><th>");
+    add_text(out, thaw_yaml_get(row, "name"));
+    thaw_text_add(out, "</th>");
+    add_cells(out, row, columns, 3);
+  }
+  thaw_text_add(out, "</table></div>\n");
+}
+
+static void add_regression(thaw_text *out, const thaw_yaml *regression) {
+  const thaw_yaml *subgroups = thaw_yaml_get(regression, "subgroups");
+  thaw_text_add(out, "<h3>Errors (95 %% interval)</h3>\n");
+  add_targets(out, thaw_yaml_get(regression, "targets"), "target");
+  if (!subgroups || subgroups->kind != THAW_YAML_LIST) return;
+  for (const thaw_yaml *row = subgroups->child; row; row = row->next) {
+    thaw_text_add(out, "<h4>");
+    add_text(out, thaw_yaml_get(row, "column"));
+    thaw_text_add(out, " = ");
+    add_text(out, thaw_yaml_get(row, "value"));
+    thaw_text_add(out, "</h4>\n");
+    add_targets(out, thaw_yaml_get(row, "targets"), "target");
+  }
+}
+
 static void add_notes(thaw_text *out, const thaw_yaml *notes) {
   if (!notes || notes->kind != THAW_YAML_LIST || !notes->count) return;
   thaw_text_add(out, "<h3>What to know</h3>\n<ul>\n");
@@ -134,6 +172,11 @@ static void add_notes(thaw_text *out, const thaw_yaml *notes) {
 }
 
 void report_add_scores(thaw_text *out, const thaw_yaml *evaluation) {
+  if (thaw_yaml_get(evaluation, "regression")) {
+    add_regression(out, thaw_yaml_get(evaluation, "regression"));
+    add_notes(out, thaw_yaml_get(evaluation, "notes"));
+    return;
+  }
   add_overall(out, thaw_yaml_get(evaluation, "overall"));
   add_questions(out, thaw_yaml_get(evaluation, "questions"));
   add_calibration(out, thaw_yaml_get(evaluation, "calibration"));

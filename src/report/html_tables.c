@@ -76,8 +76,8 @@ void report_add_tree(thaw_text *out, const thaw_yaml *tree) {
 
 void report_add_evaluation(thaw_text *out, const report_evaluation *evaluation) {
   thaw_text_add(out, "<div class=wide><table class=facts>\n");
-  static const char *const elsewhere[] = {"confusion",   "classes",   "overall", "questions",
-                                          "calibration", "subgroups", "notes",   NULL};
+  static const char *const elsewhere[] = {"confusion", "classes", "overall",    "questions", "calibration",
+                                          "subgroups", "notes",   "regression", NULL};
   for (const thaw_yaml *node = evaluation->root->child; node; node = node->next) {
     int32_t i = 0;
     while (elsewhere[i] && strcmp(node->key, elsewhere[i])) i++;

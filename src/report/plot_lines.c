@@ -184,8 +184,8 @@ static void draw_markers(const painter *p) {
   }
 }
 
-static void draw_dot(const painter *p, double x, double y) {
-  cairo_arc(p->cairo, map_x(p, x), map_y(p, y), 3 * p->scale, 0, 2 * M_PI);
+static void draw_dot(const painter *p, double x, double y, double size) {
+  cairo_arc(p->cairo, map_x(p, x), map_y(p, y), size * p->scale, 0, 2 * M_PI);
   cairo_fill(p->cairo);
 }
 
@@ -194,6 +194,11 @@ static void draw_series(const painter *p, int32_t index) {
   const thaw_series *series = &p->plot->series[index];
   bool pen_down = false;
   set_stroke(p, series, index);
+  if (series->points) {
+    for (int32_t i = 0; i < series->count; i++)
+      if (drawable(series, i)) draw_dot(p, series->x[i], series->y[i], 2);
+    return;
+  }
   for (int32_t i = 0; i < series->count; i++) {
     if (!drawable(series, i)) {
       pen_down = false;
@@ -211,7 +216,7 @@ static void draw_series(const painter *p, int32_t index) {
   for (int32_t i = 0; i < series->count; i++) {
     bool before = i > 0 && drawable(series, i - 1), after = i + 1 < series->count && drawable(series, i + 1);
     if (drawable(series, i) && (series->count <= DOTS_UP_TO || (!before && !after)))
-      draw_dot(p, series->x[i], series->y[i]);
+      draw_dot(p, series->x[i], series->y[i], 3);
   }
 }
 

@@ -93,6 +93,9 @@ static thaw_status fresh_state(trainer *t) {
   snprintf(state->train_digest, sizeof state->train_digest, "%s", s->train.info->digest);
   if (s->validation.catalog)
     snprintf(state->validation_digest, sizeof state->validation_digest, "%s", s->validation.info->digest);
+  state->targets = s->target ? 2 * (int64_t)s->outputs : 0;
+  if (s->target && !(state->target = thaw_new((size_t)state->targets, sizeof *state->target))) return THAW_ERR_MEMORY;
+  if (s->target) memcpy(state->target, s->target, (size_t)state->targets * sizeof *state->target);
   for (size_t i = 0; i < s->classes.count; i++) THAW_TRY(thaw_strings_add(&state->classes, s->classes.item[i]));
   return train_history_begin(state, s);
 }

@@ -8,6 +8,7 @@
  *     /layers, /names         which parameters, in order
  *     /history, /columns      one row per finished epoch
  *     /classes                names of the classes
+ *     /target                 float64: means, then deviations of the training targets, with target_scaling
  *     /sums                   int64: exact sums of the epoch under way
  */
 #include "thaw/memory.h"
@@ -16,7 +17,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VERSION = 1, MOST_TENSORS = 1 << 16, MOST_COLUMNS = 64, MOST_ROWS = 1 << 24, MOST_CLASSES = 1 << 20 };
+enum {
+  VERSION = 1,
+  MOST_TENSORS = 1 << 16,
+  MOST_COLUMNS = 64,
+  MOST_ROWS = 1 << 24,
+  MOST_CLASSES = 1 << 20,
+  MOST_TARGETS = 1 << 20
+};
 static const char format_name[] = "thaw-checkpoint";
 
 typedef struct checkpoint_io {
@@ -269,11 +277,26 @@ static thaw_status io_history(checkpoint_io *io, train_state *s) {
   return io_array(io, "/history", THAW_H5_F64, 2, dim, s->history);
 }
 
+/* Only where targets are scaled. */
+static thaw_status io_target(checkpoint_io *io, train_state *s) {
+  thaw_h5_info info;
+  if (!io->writing && thaw_h5_exists(io->file, "/target")) {
+    THAW_TRY(thaw_h5_describe(io->file, "/target", &info));
+    if (info.count < 2 || info.count > MOST_TARGETS)
+      return thaw_fail(THAW_ERR_DATA, "%s: /target has %lld entries, 2 to %d are possible", thaw_h5_path(io->file),
+                       (long long)info.count, MOST_TARGETS);
+    s->targets = info.count;
+    if (!(s->target = thaw_new((size_t)s->targets, sizeof *s->target))) return THAW_ERR_MEMORY;
+  }
+  return s->targets ? io_array(io, "/target", THAW_H5_F64, 1, &s->targets, s->target) : THAW_OK;
+}
+
 static thaw_status io_state(checkpoint_io *io, train_state *s) {
   THAW_TRY(io_cursor(io, s));
   THAW_TRY(io_tensors(io, s));
   THAW_TRY(io_history(io, s));
   THAW_TRY(io_strings(io, "/classes", &s->classes, MOST_CLASSES));
+  THAW_TRY(io_target(io, s));
   int64_t limbs = 3 * (int64_t)(sizeof s->sum / sizeof *s->sum);
   _Static_assert(sizeof(thaw_wide) == 3 * sizeof(int64_t), "a wide sum is three limbs");
   return io_array(io, "/sums", THAW_H5_I64, 1, &limbs, s->sum);

@@ -13,6 +13,13 @@ static thaw_status parse_and_apply(thaw_session *session, const char *path, cons
     status = thaw_fail(THAW_ERR_DATA, "%s: was trained on backbone weights %.12s, the job's are %.12s", path,
                        state.weights_digest, session->weights_digest);
   if (status == THAW_OK) status = train_state_apply(&state, session->graph, path);
+  if (status == THAW_OK && session->job->training.target_scaling) {
+    if (state.targets == 2 * (int64_t)session->outputs)
+      status = train_targets_set(session, state.target);
+    else
+      status = thaw_fail(THAW_ERR_DATA, "%s: scales %lld targets, the job's network has %d outputs", path,
+                         (long long)state.targets / 2, session->outputs);
+  }
   for (size_t i = 0; i < state.classes.count && status == THAW_OK && session->classes.count == i; i++)
     status = thaw_strings_add(&session->classes, state.classes.item[i]);
   *phase_out = state.phase;

@@ -18,7 +18,6 @@ static thaw_status add_head(thaw_session *s, int32_t last) {
     thaw_status status = thaw_graph_add(s->graph, choice->schema->name, choice->config, choice->label, &last, 1, &last);
     if (status != THAW_OK) return thaw_fail_in(status, "%s:%d: head[%d]: ", job->path, choice->line, i);
   }
-  thaw_graph_mark_head(s->graph, first);
   thaw_shape shape = thaw_graph_view(s->graph, last)->layer.output;
   char text[48];
   if (shape.rank != 1)
@@ -27,6 +26,8 @@ static thaw_status add_head(thaw_session *s, int32_t last) {
                      "global_average_pooling or flatten before the dense layers)",
                      job->path, thaw_shape_text(shape, text));
   s->outputs = shape.c;
+  THAW_TRY(train_targets_add_layer(s, last));
+  thaw_graph_mark_head(s->graph, first);
   return THAW_OK;
 }
 
@@ -227,6 +228,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   if (status == THAW_OK) status = read_data(s, comm, &s->train);
   if (status == THAW_OK) status = read_data(s, comm, &s->validation);
   if (status == THAW_OK) status = read_data(s, comm, &s->test);
+  if (status == THAW_OK) status = thaw_agree(comm, train_targets_fit(s));
   if (status != THAW_OK) {
     thaw_session_destroy(s);
     return status;
@@ -248,6 +250,7 @@ void thaw_session_destroy(thaw_session *s) {
   close_data(&s->test);
   thaw_stage_close(s->stage, !s->job->data.stage_keep);
   thaw_strings_clear(&s->classes);
+  thaw_free(s->target);
   thaw_graph_destroy(s->graph);
   thaw_free(s);
 }
@@ -262,6 +265,7 @@ thaw_status thaw_session_evaluate(thaw_session *s, thaw_comm *comm, thaw_session
                              .labels = data->labels,
                              .data = data->info,
                              .loss = &s->job->training.loss,
+                             .target = s->target,
                              .metric = s->metric,
                              .metrics = s->metrics,
                              .outputs = s->outputs,

@@ -19,6 +19,7 @@ void train_state_clear(train_state *state) {
   for (size_t i = 0; i < state->tensors; i++) tensor_clear(&state->tensor[i], state->owns_values);
   thaw_free(state->tensor);
   thaw_free(state->history);
+  thaw_free(state->target);
   thaw_strings_clear(&state->column);
   thaw_strings_clear(&state->classes);
   *state = (train_state){0};
@@ -114,6 +115,14 @@ static thaw_status copy_strings(const thaw_strings *from, thaw_strings *to) {
   return THAW_OK;
 }
 
+static thaw_status copy_doubles(const double *from, int64_t count, double **to) {
+  if (count == 0) return THAW_OK;
+  *to = thaw_new((size_t)count, sizeof **to);
+  if (!*to) return THAW_ERR_MEMORY;
+  memcpy(*to, from, (size_t)count * sizeof **to);
+  return THAW_OK;
+}
+
 /* The tensors of a run keep their places and shapes, and its lists of names only grow. */
 static thaw_status copy_lists(const train_state *from, train_state *to) {
   while (to->tensors < from->tensors) {
@@ -123,19 +132,16 @@ static thaw_status copy_lists(const train_state *from, train_state *to) {
   for (size_t i = 0; i < from->tensors; i++) THAW_TRY(copy_tensor(&from->tensor[i], &to->tensor[i]));
   THAW_TRY(copy_strings(&from->column, &to->column));
   THAW_TRY(copy_strings(&from->classes, &to->classes));
-  size_t numbers = (size_t)(from->rows * from->columns);
-  if (numbers == 0) return THAW_OK;
-  to->history = thaw_new(numbers, sizeof *to->history);
-  if (!to->history) return THAW_ERR_MEMORY;
-  memcpy(to->history, from->history, numbers * sizeof *to->history);
-  return THAW_OK;
+  THAW_TRY(copy_doubles(from->target, from->targets, &to->target));
+  return copy_doubles(from->history, from->rows * from->columns, &to->history);
 }
 
 thaw_status train_state_copy(const train_state *from, train_state *to) {
   train_state own = *to;
   thaw_free(own.history);
+  thaw_free(own.target);
   *to = *from;
-  to->history = NULL;
+  to->history = to->target = NULL;
   to->column = own.column;
   to->classes = own.classes;
   to->tensor = own.tensor;

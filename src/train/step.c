@@ -190,6 +190,7 @@ static thaw_status fetch(train_step *step, int64_t index) {
   THAW_TRY(thaw_features_read(s->train.features, share->sample, share->samples, step->view, step->features));
   thaw_labels_gather(s->loss, s->train.info, s->train.labels, share->sample, share->samples, s->outputs, step->label);
   train_settle_unknown(step, share->samples, step->label);
+  thaw_labels_standardize(s->target, share->samples, s->outputs, step->label);
   train_mix(step, share);
   return THAW_OK;
 }

@@ -30,6 +30,14 @@ thaw_status train_compile(const thaw_session *session, const int32_t *output, in
 thaw_status train_later_find(thaw_session *session, int32_t phase);
 void train_later_clear(thaw_session *session);
 
+/* [local] With training.target_scaling: adds the layer that gives outputs the targets' own units (targets.c). */
+thaw_status train_targets_add_layer(thaw_session *session, int32_t last);
+/* [local] Means and deviations from the labels of the training data, where the session has them. THAW_ERR_DATA for a
+ * target that is constant or not finite. */
+thaw_status train_targets_fit(thaw_session *session);
+/* [local] The same from a checkpoint's numbers, [2][outputs]. */
+thaw_status train_targets_set(thaw_session *session, const double *target);
+
 /* [collective] Copies the shards of all open data to a disk of each node, where the job says so (stage.c). */
 thaw_status train_stage(thaw_session *session, thaw_comm *comm, const thaw_session_options *options, thaw_log *log);
 
@@ -79,6 +87,8 @@ typedef struct train_state {
   int64_t rows, columns;
   thaw_strings column; /* their names */
   thaw_strings classes;
+  double *target; /* [targets] as in the session; NULL: not scaled */
+  int64_t targets;
   train_tensor *tensor;
   size_t tensors, capacity;
   bool owns_values;

@@ -296,10 +296,46 @@ static void group_numbers(void **state) {
   thaw_free(number);
 }
 
+/* Against tests/golden/regression.h5. */
+static void regression(void **state) {
+  (void)state;
+  enum { OUTPUTS = 4, VALUES = (OUTPUTS + 1) * THAW_REGRESSION_STATS };
+  thaw_h5 *file, *scores = golden;
+  int64_t n;
+  assert_thaw_ok(thaw_h5_open(THAW_TEST_DATA "/../golden/regression.h5", &file));
+  golden = file;
+  float *y = dataset("/y", THAW_H5_F32, &n), *target = dataset("/target", THAW_H5_F32, NULL);
+  double *weight = dataset("/weight", THAW_H5_F64, NULL), *plain = dataset("/plain", THAW_H5_F64, NULL);
+  double *weighted = dataset("/weighted", THAW_H5_F64, NULL), value[VALUES];
+  const thaw_scored scored = {
+      .count = n / OUTPUTS, .outputs = OUTPUTS, .kind = THAW_LABEL_TARGET, .y = y, .label = target};
+  thaw_regression_compute(&scored, NULL, value);
+  for (int i = 0; i < VALUES; i++) near("plain", value[i], plain[i], 1e-12 * fmax(1, fabs(plain[i])));
+  thaw_regression_compute(&scored, weight, value);
+  for (int i = 0; i < VALUES; i++) near("weighted", value[i], weighted[i], 1e-12 * fmax(1, fabs(weighted[i])));
+  /* Intervals: a pure function of the seed, around the value; one sample has none, and no R2. */
+  thaw_estimate_of a[VALUES], b[VALUES];
+  assert_thaw_ok(thaw_regression_estimate(&scored, NULL, 200, 3, a));
+  assert_thaw_ok(thaw_regression_estimate(&scored, NULL, 200, 3, b));
+  assert_memory_equal(a, b, sizeof a);
+  for (int i = 0; i < VALUES; i++) assert_true(a[i].low <= a[i].value && a[i].value <= a[i].high);
+  const thaw_scored one = {.count = 1, .outputs = OUTPUTS, .kind = THAW_LABEL_TARGET, .y = y, .label = target};
+  assert_thaw_ok(thaw_regression_estimate(&one, NULL, 200, 3, a));
+  assert_true(isnan(a[THAW_REGRESSION_R2].value) && !isnan(a[THAW_REGRESSION_MAE].value));
+  assert_true(isnan(a[THAW_REGRESSION_MAE].low));
+  thaw_free(y);
+  thaw_free(target);
+  thaw_free(weight);
+  thaw_free(plain);
+  thaw_free(weighted);
+  thaw_h5_close(file);
+  golden = scores;
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(one_question),    cmocka_unit_test(operating_words),
-                                     cmocka_unit_test(several_classes), cmocka_unit_test(several_labels),
-                                     cmocka_unit_test(two_models),      cmocka_unit_test(quantiles),
-                                     cmocka_unit_test(undefined),       cmocka_unit_test(group_numbers)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_question),   cmocka_unit_test(operating_words), cmocka_unit_test(several_classes),
+      cmocka_unit_test(several_labels), cmocka_unit_test(two_models),      cmocka_unit_test(quantiles),
+      cmocka_unit_test(undefined),      cmocka_unit_test(group_numbers),   cmocka_unit_test(regression)};
   return cmocka_run_group_tests_name("score", tests, setup, teardown);
 }
