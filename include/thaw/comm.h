@@ -123,8 +123,10 @@ void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int
  * |term| as the bits of a float (0x7f800000 or more: not finite); a slice that does not fit clears the sums. */
 int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out);
 void thaw_exact_note(thaw_exact *exact, size_t tensor, int64_t slice, uint32_t largest);
-/* Summing while the backward pass goes on. [collective] Once, after create; without it all is summed by reduce. */
-thaw_status thaw_exact_connect(const thaw_exact *exact, thaw_comm *comm) THAW_CHECKED;
+/* [collective] Once, after create: what makes sums over `comm` cheaper. Between nodes they go on during the backward
+ * pass; on one node a short message lies in memory that the ranks share, for one thaw_exact at a time, which is then
+ * destroyed before `comm`. Without it all is summed by reduce, with the same result. */
+thaw_status thaw_exact_connect(thaw_exact *exact, thaw_comm *comm) THAW_CHECKED;
 /* [local] Tensors from `tensor` on have all terms of this rank's slices. Called or not, with whatever tensors, reduce
  * completes the sum: a rank that failed calls it with what it has. */
 void thaw_exact_final(thaw_exact *exact, thaw_comm *comm, size_t tensor);

@@ -7,12 +7,14 @@
 
 #include <string.h>
 
-enum { FEATURES = 512, HIDDEN = 128, CLASSES = 10, SAMPLES = 4096 };
+enum { FEATURES = 512, HIDDEN = 128, CLASSES = 10, SAMPLES = 4096 /* for each rank */ };
 
 typedef struct head {
   cli_bench_step step;
-  thaw_arena *arena;
-  float *features, *labels; /* [SAMPLES][FEATURES], [SAMPLES][CLASSES] */
+  thaw_shared *data; /* once per node, as the mapped files of a feature cache are */
+  int64_t samples;
+  float *features, *labels;         /* [samples][FEATURES], [samples][CLASSES] */
+  double seconds[CLI_BENCH_STAGES]; /* of all steps */
 } head;
 
 static thaw_status build_graph(thaw_graph **out) {
@@ -29,26 +31,34 @@ static thaw_status build_graph(thaw_graph **out) {
   return THAW_OK;
 }
 
+/* [collective] */
 static thaw_status make_data(head *h) {
-  h->features = thaw_arena_new(h->arena, (size_t)SAMPLES * FEATURES, sizeof(float));
-  h->labels = thaw_arena_new(h->arena, (size_t)SAMPLES * CLASSES, sizeof(float));
-  if (!h->features || !h->labels) return THAW_ERR_MEMORY;
-  thaw_draw position = {.seed = 1, .purpose = THAW_RNG_TEST};
-  thaw_random_uniform(&position, h->features, (uint32_t)SAMPLES * FEATURES);
-  for (uint32_t i = 0; i < SAMPLES; i++) {
-    uint32_t word[4];
-    position.sample = i + 1;
-    thaw_random4(&position, 0, word);
-    h->labels[i * CLASSES + word[0] % CLASSES] = 1;
+  size_t samples = (size_t)h->samples, floats = samples * (FEATURES + CLASSES);
+  THAW_TRY(thaw_shared_create(h->step.comm, floats * sizeof *h->features, &h->data));
+  h->features = thaw_shared_data(h->data);
+  h->labels = h->features + samples * FEATURES;
+  if (thaw_shared_must_fill(h->data)) {
+    memset(h->labels, 0, samples * CLASSES * sizeof *h->labels);
+    for (uint32_t i = 0; i < samples; i++) {
+      thaw_draw position = {.seed = 1, .purpose = THAW_RNG_TEST, .sample = i + 1};
+      uint32_t word[4];
+      thaw_random4(&position, 0, word);
+      h->labels[i * CLASSES + word[0] % CLASSES] = 1;
+      position.lane = 1;
+      thaw_random_uniform(&position, h->features + (size_t)i * FEATURES, FEATURES);
+    }
   }
-  return THAW_OK;
+  return thaw_shared_publish(h->data);
 }
 
+/* [collective] */
 static thaw_status prepare(head *h, const cli_bench_options *options) {
-  if (!(h->arena = thaw_arena_create())) return THAW_ERR_MEMORY;
-  THAW_TRY(build_graph(&h->step.graph));
+  h->samples = (int64_t)SAMPLES * thaw_comm_size(h->step.comm);
   THAW_TRY(make_data(h));
-  return cli_bench_step_create(&h->step, options, SAMPLES);
+  thaw_status status = build_graph(&h->step.graph);
+  if (status == THAW_OK) status = cli_bench_step_create(&h->step, options, h->samples);
+  THAW_TRY(thaw_agree(h->step.comm, status));
+  return thaw_exact_connect(h->step.exact, h->step.comm);
 }
 
 static void fetch(void *context, cli_bench_step *step) {
@@ -68,7 +78,10 @@ static thaw_status measure(head *h, const cli_bench_options *options, double *be
   for (uint32_t epoch = 0; again; epoch++) {
     double begin = thaw_seconds();
     h->step.epoch.epoch = epoch;
-    for (int64_t i = 0; i < thaw_epoch_steps(&h->step.epoch); i++) THAW_TRY(cli_bench_step_run(&h->step, i, fetch, h));
+    for (int64_t i = 0; i < thaw_epoch_steps(&h->step.epoch); i++) {
+      THAW_TRY(cli_bench_step_run(&h->step, i, fetch, h));
+      for (int s = 0; s < CLI_BENCH_STAGES; s++) h->seconds[s] += h->step.seconds[s];
+    }
     double seconds = thaw_seconds() - begin;
     if (epoch > 0 && seconds < *best_out) *best_out = seconds;
     again = epoch < 3 || thaw_seconds() - start < options->seconds;
@@ -77,19 +90,31 @@ static thaw_status measure(head *h, const cli_bench_options *options, double *be
   return THAW_OK;
 }
 
+/* The total is that of the fastest epoch. */
+static void show(cli_context *cli, const head *h, double best) {
+  double each = 1e6 / (double)h->step.steps, sum = 0;
+  const double *seconds = h->seconds;
+  for (int s = 0; s < CLI_BENCH_STAGES; s++) sum += seconds[s];
+  cli_print(cli, "features %.1f, forward %.1f, backward %.1f, reduction %.1f, update %.1f us\n",
+            seconds[CLI_BENCH_FEATURES] * each, seconds[CLI_BENCH_FORWARD] * each, seconds[CLI_BENCH_BACKWARD] * each,
+            seconds[CLI_BENCH_REDUCE] * each, seconds[CLI_BENCH_UPDATE] * each);
+  cli_print(cli, "mean of %lld steps %.2f us\n", (long long)h->step.steps, sum * each);
+  cli_print(cli, "total %.2f us per step, %.0f samples/s\n", best / (double)thaw_epoch_steps(&h->step.epoch) * 1e6,
+            (double)h->samples / best);
+}
+
 thaw_status cli_bench_head(cli_context *cli, const cli_bench_options *options) {
   head h = {.step = {.comm = cli->comm}};
   double best = 0;
-  thaw_status status = thaw_agree(cli->comm, prepare(&h, options));
+  thaw_status status = prepare(&h, options);
   if (status == THAW_OK) status = measure(&h, options, &best);
   if (status == THAW_OK) {
     cli_print(cli, "head %d -> %d -> %d, batch %d in slices of %d, %d rank%s, %zu bytes reduced per step\n", FEATURES,
               HIDDEN, CLASSES, options->batch, options->slice, thaw_comm_size(cli->comm),
               thaw_comm_size(cli->comm) == 1 ? "" : "s", thaw_exact_bytes(h.step.exact));
-    cli_print(cli, "total %.2f us per step, %.0f samples/s\n", best / (double)thaw_epoch_steps(&h.step.epoch) * 1e6,
-              SAMPLES / best);
+    show(cli, &h, best);
   }
   cli_bench_step_clear(&h.step);
-  thaw_arena_destroy(h.arena);
+  thaw_shared_destroy(h.data);
   return status;
 }

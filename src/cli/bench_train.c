@@ -187,6 +187,7 @@ thaw_status cli_bench_train(cli_context *cli, const cli_bench_options *options) 
   training t = {.step = {.comm = cli->comm}};
   timing images, features;
   thaw_status status = thaw_agree(cli->comm, prepare(&t, options));
+  if (status == THAW_OK) status = thaw_exact_connect(t.step.exact, t.step.comm);
   if (status == THAW_OK) {
     describe(cli, &t, options);
     status = measure(&t, options, false, &images);

@@ -13,6 +13,7 @@ enum { COMM_HOST = 128 };
 typedef struct comm_watchdog comm_watchdog;
 typedef struct comm_pipeline comm_pipeline;
 typedef struct comm_progress comm_progress;
+typedef struct comm_direct comm_direct;
 
 struct thaw_comm {
   MPI_Comm world; /* private duplicate of MPI_COMM_WORLD, errors returned */
@@ -27,6 +28,7 @@ struct thaw_comm {
   double entered, waited;       /* seconds: when `inside` began; in MPI calls so far */
   comm_watchdog *watchdog;      /* NULL: none */
   comm_pipeline *pipeline;      /* NULL: no sum of gradients yet */
+  comm_direct *direct;          /* NULL: none whose message is shared memory */
   pthread_mutex_t gate;         /* held in MPI calls: between comm_enter and comm_check, and by progress.c */
   bool serialized;              /* several threads may call MPI in turn */
 };

@@ -1,4 +1,5 @@
 /* Exact sums of gradients. src/comm/README.md has the argument; the numbers here are its constants. */
+#include "comm/direct.h"
 #include "comm/exact_private.h"
 #include "comm/pipeline.h"
 #include "thaw/memory.h"
@@ -31,8 +32,10 @@ struct thaw_exact {
   bool *begun;           /* the tensor's sums hold a term of this attempt; if not, whatever was there before */
   int64_t *bad_slice;    /* lowest slice of this rank that was not finite, or -1 */
   int64_t *message;      /* sums, flags, infos */
+  int64_t *own;          /* memory for it; NULL where it lies in shared memory of `direct` */
+  thaw_comm *direct;     /* borrowed; NULL: no shared memory */
   tensor_info *info;     /* inside message */
-  bool as_floats;        /* after a reduction over several ranks: floats instead of sums */
+  const float *floats;   /* after a reduction over several ranks: the sums as floats, at the tensors' offsets */
   int64_t slices;        /* in the global step */
   int32_t limit_bits;
   const exact_loops *loops;
@@ -46,10 +49,6 @@ static int64_t *sums_of(const thaw_exact *exact, size_t tensor) {
   return exact->message + exact->offset[tensor];
 }
 
-static const float *values_of(const thaw_exact *exact, size_t tensor) {
-  return (const float *)exact->message + exact->offset[tensor];
-}
-
 /* Zero from value `first` on, padding included. */
 static void clear_sums(thaw_exact *exact, size_t tensor, size_t first) {
   memset(sums_of(exact, tensor) + first, 0, (padded(exact->size[tensor]) - first) * sizeof(int64_t));
@@ -60,6 +59,11 @@ static void clear_sums(thaw_exact *exact, size_t tensor, size_t first) {
 static void clear_unused(thaw_exact *exact, size_t tensor) {
   for (size_t t = tensor; t < exact->tensors; t++)
     if (!exact->begun[t]) clear_sums(exact, t, 0);
+}
+
+static void use_message(thaw_exact *exact, int64_t *message) {
+  exact->message = message;
+  exact->info = (tensor_info *)(message + exact->values + THAW_EXACT_FLAGS);
 }
 
 static thaw_status allocate(thaw_exact *x, const size_t *tensor_size, size_t tensors) {
@@ -79,9 +83,9 @@ static thaw_status allocate(thaw_exact *x, const size_t *tensor_size, size_t ten
     x->predicted[t] = THAW_EXACT_UNKNOWN;
   }
   x->words = x->values + padded(THAW_EXACT_FLAGS + tensors * INFO_WORDS);
-  x->message = thaw_new(x->words, sizeof *x->message);
-  if (!x->message) return THAW_ERR_MEMORY;
-  x->info = (tensor_info *)(x->message + x->values + THAW_EXACT_FLAGS);
+  x->own = thaw_new(x->words, sizeof *x->own);
+  if (!x->own) return THAW_ERR_MEMORY;
+  use_message(x, x->own);
   return THAW_OK;
 }
 
@@ -107,7 +111,8 @@ void thaw_exact_destroy(thaw_exact *exact) {
   thaw_free(exact->largest);
   thaw_free(exact->bad_slice);
   thaw_free(exact->begun);
-  thaw_free(exact->message);
+  if (exact->direct) comm_direct_release(exact->direct, exact);
+  thaw_free(exact->own);
   thaw_free(exact);
 }
 
@@ -132,7 +137,7 @@ void thaw_exact_begin(thaw_exact *exact, int64_t global_slices) {
     exact->begun[t] = false;
   }
   memset(exact->message + exact->values, 0, (exact->words - exact->values) * sizeof *exact->message);
-  exact->as_floats = false;
+  exact->floats = NULL;
 }
 
 static void note_not_finite(thaw_exact *exact, size_t tensor, int64_t slice) {
@@ -248,15 +253,26 @@ static void convert(const void *context, size_t first, size_t count, const int64
   }
 }
 
-static void begin_sum(thaw_exact *exact, thaw_comm *comm) {
-  comm_sum sum = {
+static comm_sum sum_of(thaw_exact *exact) {
+  return (comm_sum){
       .words = exact->message, .count = exact->words, .values = exact->values, .convert = convert, .context = exact};
+}
+
+static void begin_sum(thaw_exact *exact, thaw_comm *comm) {
+  comm_sum sum = sum_of(exact);
   comm_pipeline_begin(comm, &sum);
 }
 
-thaw_status thaw_exact_connect(const thaw_exact *exact, thaw_comm *comm) {
-  (void)exact;
-  return comm_pipeline_prepare(comm);
+thaw_status thaw_exact_connect(thaw_exact *exact, thaw_comm *comm) {
+  int64_t *message;
+  THAW_TRY(comm_pipeline_prepare(comm));
+  THAW_TRY(comm_direct_connect(comm, exact, exact->words, exact->words - exact->values, &message));
+  if (!message) return THAW_OK;
+  use_message(exact, message);
+  thaw_free(exact->own);
+  exact->own = NULL;
+  exact->direct = comm;
+  return THAW_OK;
 }
 
 void thaw_exact_final(thaw_exact *exact, thaw_comm *comm, size_t tensor) {
@@ -270,16 +286,26 @@ void thaw_exact_poll(thaw_comm *comm) {
   comm_pipeline_poll(comm);
 }
 
+/* [collective] */
+static thaw_status sum_over_ranks(thaw_exact *exact, thaw_comm *comm) {
+  if (exact->direct) {
+    comm_sum sum = sum_of(exact);
+    return comm_direct_sum(comm, &sum, &exact->floats);
+  }
+  THAW_TRY(comm_pipeline_prepare(comm));
+  if (!comm_pipeline_under_way(comm)) begin_sum(exact, comm);
+  THAW_TRY(comm_pipeline_finish(comm));
+  exact->floats = (const float *)exact->message;
+  return THAW_OK;
+}
+
 thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[THAW_EXACT_FLAGS],
                               thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) {
   int64_t *mine = exact->message + exact->values;
   clear_unused(exact, 0);
   if (thaw_comm_size(comm) > 1) {
     memcpy(mine, flags, THAW_EXACT_FLAGS * sizeof *flags);
-    THAW_TRY(comm_pipeline_prepare(comm));
-    if (!comm_pipeline_under_way(comm)) begin_sum(exact, comm);
-    THAW_TRY(comm_pipeline_finish(comm));
-    exact->as_floats = true;
+    THAW_TRY(sum_over_ranks(exact, comm));
     memcpy(flags, mine, THAW_EXACT_FLAGS * sizeof *flags);
   }
   bool not_finite = false, again = false;
@@ -295,8 +321,8 @@ thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[
 }
 
 void thaw_exact_get(const thaw_exact *exact, size_t tensor, float *out) {
-  if (exact->as_floats)
-    memcpy(out, values_of(exact, tensor), exact->size[tensor] * sizeof *out);
+  if (exact->floats)
+    memcpy(out, exact->floats + exact->offset[tensor], exact->size[tensor] * sizeof *out);
   else
     exact->loops->get(sums_of(exact, tensor), exact->size[tensor], ldexp(1.0, -exact->exponent[tensor]), out);
 }

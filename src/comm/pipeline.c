@@ -1,6 +1,7 @@
 /* A chunk's way: every rank of a node puts its terms into memory shared on the node; each adds a part of the chunk over
  * all ranks of the node; with several nodes the node's rank 0 adds over nodes (exchange.c); every rank fetches the
  * result. pipeline_run.c has the steps; this file makes the pipeline and feeds it. */
+#include "comm/direct.h"
 #include "comm/pipeline_private.h"
 #include "thaw/memory.h"
 
@@ -84,6 +85,7 @@ thaw_status comm_pipeline_prepare(thaw_comm *comm) {
 void comm_pipeline_destroy(thaw_comm *comm) {
   comm_pipeline *p = comm->pipeline;
   if (!p) return;
+  comm_direct_destroy(comm);
   comm_progress_stop(p);
   thaw_shared_destroy(p->shared);
   if (p->leaders != MPI_COMM_NULL && !comm->broken) MPI_Comm_free(&p->leaders);

@@ -137,6 +137,71 @@ static void bits_do_not_depend_on_ranks(void **state) {
   assert_all_ranks(ok);
 }
 
+/* Short messages of one node lie in shared memory, which one thaw_exact at a time can have; the next gets it when that
+ * is gone, also one that needs more. */
+static void bits_do_not_depend_on_connections(void **state) {
+  (void)state;
+  static const size_t larger[1] = {70001};
+  thaw_exact *first, *second, *third;
+  bool ok = thaw_exact_create(sizes, TENSORS, &first) == THAW_OK && thaw_exact_connect(first, test_comm) == THAW_OK;
+  ok &= thaw_exact_create(sizes, TENSORS, &second) == THAW_OK && thaw_exact_connect(second, test_comm) == THAW_OK;
+  assert_all_ranks(ok);
+  uint64_t one = UINT64_C(14695981039346656037), two = one;
+  for (size_t i = 0; i < STEPS; i++) {
+    one = run_history(first, i, i + 1, one, &ok);
+    two = run_history(second, i, i + 1, two, &ok);
+  }
+  ok &= one == UINT64_C(0x68e1bb58744209c4) && two == one;
+  thaw_exact_destroy(first);
+  ok &= thaw_exact_create(larger, 1, &third) == THAW_OK && thaw_exact_connect(third, test_comm) == THAW_OK;
+  thaw_exact_destroy(third);
+  thaw_exact_destroy(second);
+  ok &= thaw_exact_create(sizes, TENSORS, &third) == THAW_OK && thaw_exact_connect(third, test_comm) == THAW_OK;
+  ok &= run_history(third, 0, STEPS, UINT64_C(14695981039346656037), &ok) == one;
+  thaw_exact_destroy(third);
+  assert_all_ranks(ok);
+}
+
+/* Random tensors of up to half a million values in shared memory, some ranks without a slice; the digest is that of one
+ * rank. */
+static void parts_of_all_sizes(void **state) {
+  (void)state;
+  enum { SLICES = 3, ROUNDS = 7 };
+  static const size_t lengths[ROUNDS] = {1, 15, 17, 2048, 6161, 70001, 524000};
+  uint64_t digest = UINT64_C(14695981039346656037);
+  float *gradient = thaw_new(lengths[ROUNDS - 1], sizeof *gradient);
+  bool ok = gradient != NULL;
+  assert_all_ranks(ok);
+  for (int round = 0; round < ROUNDS; round++) {
+    thaw_exact *exact;
+    ok &= thaw_exact_create(&lengths[round], 1, &exact) == THAW_OK && thaw_exact_connect(exact, test_comm) == THAW_OK;
+    for (int step = 0; step < 3; step++) {
+      thaw_verdict verdict = THAW_EXACT_AGAIN;
+      for (int attempt = 0; attempt < 2 && verdict == THAW_EXACT_AGAIN; attempt++) {
+        int64_t flags[THAW_EXACT_FLAGS] = {0}, slice;
+        size_t tensor;
+        thaw_exact_begin(exact, SLICES);
+        for (int64_t s = 0; s < SLICES; s++) {
+          thaw_draw at = {.seed = 7, .purpose = THAW_RNG_TEST, .epoch = (uint32_t)step, .sample = (uint64_t)s};
+          if (!mine(s, SLICES)) continue;
+          thaw_random_uniform(&at, gradient, (uint32_t)lengths[round]);
+          thaw_exact_add(exact, 0, gradient, s);
+        }
+        ok &= thaw_exact_reduce(exact, test_comm, flags, &verdict, &tensor, &slice) == THAW_OK;
+      }
+      ok &= verdict == THAW_EXACT_DONE;
+      thaw_exact_get(exact, 0, gradient);
+      const unsigned char *byte = (const unsigned char *)gradient;
+      for (size_t i = 0; i < lengths[round] * sizeof *gradient; i++)
+        digest = (digest ^ byte[i]) * UINT64_C(1099511628211);
+    }
+    thaw_exact_destroy(exact);
+  }
+  thaw_free(gradient);
+  if (digest != UINT64_C(0xe8a8f34b2a464d43)) fprintf(stderr, "digest %llx\n", (unsigned long long)digest);
+  assert_all_ranks(ok && digest == UINT64_C(0xe8a8f34b2a464d43));
+}
+
 static void exponents_carry_over_a_restart(void **state) {
   (void)state;
   thaw_exact *whole, *part;
@@ -299,6 +364,8 @@ static void wide_refuses_what_it_cannot_hold(void **state) {
 int main(int argc, char **argv) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bits_do_not_depend_on_ranks),
+      cmocka_unit_test(bits_do_not_depend_on_connections),
+      cmocka_unit_test(parts_of_all_sizes),
       cmocka_unit_test(exponents_carry_over_a_restart),
       cmocka_unit_test(zeros_stay_zero_and_need_no_second_attempt),
       cmocka_unit_test(not_finite_names_lowest_tensor_and_slice),
