@@ -9,9 +9,12 @@
  *     evaluation.json   count, loss, metrics {name: value}, and for classes: accuracy, accuracy_interval_95, classes
  *                       [names], confusion [[true x predicted]]; overall, questions, calibration, subgroups and notes
  *                       as `thaw evaluate` writes them, where a figure is [value, low, high, undefined replicates]
- *     roc.png, precision_recall.png, calibration.png    plots that the evaluation made
+ *     roc.png, precision_recall.png, calibration.png, residuals.png    plots that the evaluation made
+ *     log.jsonl         events, one JSON map per line
+ *     data/data.json    the data sheet: splits, each with name, path, samples, shape, digest, and classes or targets
+ *                       with their histograms; strips, each a class and a file data/NNN.png with some of its samples
  *     explain/sheet.png what `thaw explain` drew
- *     summary.txt       the model's table of layers
+ *     summary.txt       the model's table of layers; summary-phase-N.txt those of later phases
  *
  * Files that it writes: learning_curve.png, confusion.png, report.html.
  */
@@ -43,6 +46,7 @@ typedef struct thaw_plot {
   int32_t marker_count;
   double y_low, y_high;  /* both 0: from the data */
   int32_t width, height; /* pixels; 0: 800 x 480 */
+  double scale;          /* of fonts and lines, 13 pixels and up at 1; 0: fits width and height */
 } thaw_plot;
 /* Texts may hold any bytes: what is not UTF-8 is drawn as '?'. */
 thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) THAW_CHECKED;

@@ -127,6 +127,7 @@ typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */
   bool overwrite; /* start anew in a run folder that holds another run */
   const char *isa;
+  const char *command; /* noted in environment.json; may be NULL */
 } thaw_train_options;
 typedef struct thaw_train_result {
   char parameters_digest[65]; /* SHA-256 over all live parameters at the end, in graph order */

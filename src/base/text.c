@@ -50,10 +50,29 @@ void thaw_text_add(thaw_text *text, const char *format, ...) {
   text->length += (size_t)length;
 }
 
+/* The character at `at` where YAML readers refuse to see it itself, as JSON readers do not: DEL, U+0080 to U+009F,
+ * the byte order mark, U+FFFE, U+FFFF (YAML 1.1, 5.1); else 0. `*bytes`: of its UTF-8 form. */
+static unsigned unprintable(const char *at, int *bytes) {
+  const unsigned char *c = (const unsigned char *)at;
+  *bytes = c[0] == 0x7f ? 1 : c[0] == 0xc2 ? 2 : 3;
+  if (c[0] == 0x7f) return 0x7f;
+  if (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f) return c[1];
+  if (c[0] == 0xef && c[1] == 0xbb && c[2] == 0xbf) return 0xfeff;
+  if (c[0] == 0xef && c[1] == 0xbf && (c[2] == 0xbe || c[2] == 0xbf)) return 0xff40u + c[2];
+  return 0;
+}
+
 void thaw_text_add_json(thaw_text *text, const char *value) {
   thaw_text_add_bytes(text, "\"", 1);
   for (const char *at = value; *at; at++) {
     unsigned char c = (unsigned char)*at;
+    int bytes;
+    unsigned hidden = unprintable(at, &bytes);
+    if (hidden) {
+      thaw_text_add(text, "\\u%04x", hidden);
+      at += bytes - 1;
+      continue;
+    }
     if (c == '"' || c == '\\')
       thaw_text_add(text, "\\%c", c);
     else if (c < 0x20)

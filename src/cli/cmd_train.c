@@ -1,8 +1,11 @@
 /* thaw train JOB */
 #include "cli/quarantine.h"
+#include "cli/report_data.h"
 #include "cli/run.h"
 #include "thaw/memory.h"
 #include "thaw/report.h"
+
+#include <string.h>
 
 static const char details[] =
     "Trains the job's head (and, in later phases, thawed blocks) on all ranks of the job and writes checkpoints,\n"
@@ -27,11 +30,34 @@ static void show_result(const cli_context *cli, const thaw_train_result *result)
   cli_print(cli, "parameters sha256 %s\n", result->parameters_digest);
 }
 
+/* A word as a shell takes it. */
+static void add_word(thaw_text *out, const char *word) {
+  static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  thaw_text_add(out, " ");
+  if (*word && strspn(word, plain) == strlen(word)) {
+    thaw_text_add(out, "%s", word);
+    return;
+  }
+  thaw_text_add(out, "'");
+  for (; *word; word++) thaw_text_add(out, *word == '\'' ? "'\\''" : "%c", *word);
+  thaw_text_add(out, "'");
+}
+
+/* What was typed, as far as a rank can know it. */
+static void describe_command(const cli_context *cli, thaw_text *out) {
+  int ranks = thaw_comm_size(cli->comm);
+  if (ranks > 1) thaw_text_add(out, "mpirun -n %d ", ranks);
+  thaw_text_add(out, "thaw train");
+  for (int i = 0; i < cli->argc; i++) add_word(out, cli->argv[i]);
+}
+
 /* A picture that cannot be drawn does not make a run a failure. */
-static void draw(const cli_context *cli, const char *folder) {
+static void draw(const cli_context *cli, const thaw_job *job) {
   if (!cli_is_root(cli)) return;
-  if (thaw_report_html(folder) == THAW_OK)
-    thaw_info(cli->log, "wrote %s/report.html and learning_curve.png", folder);
+  thaw_status status = cli_report_data(job->output, job, true);
+  if (status == THAW_OK) status = thaw_report_html(job->output);
+  if (status == THAW_OK)
+    thaw_info(cli->log, "wrote %s/report.html and learning_curve.png", job->output);
   else
     thaw_warn(cli->log, "%s", thaw_message());
 }
@@ -80,12 +106,16 @@ thaw_status cli_train(cli_context *cli) {
   }
   if (minutes > 0) job->training.max_minutes = minutes;
   thaw_train_result result = {0};
+  thaw_text command = {0};
+  describe_command(cli, &command);
+  options.command = command.data;
   thaw_status status = cli_watch(cli, job->training.watchdog_seconds);
   if (status == THAW_OK) status = thaw_train(cli->comm, job, &options, cli->log, &result);
   if (status == THAW_OK) {
     show_result(cli, &result);
-    draw(cli, job->output);
+    draw(cli, job);
   }
+  thaw_text_clear(&command);
   thaw_job_destroy(job);
   return status;
 }

@@ -84,8 +84,9 @@ static thaw_status draw(const cli_scores *s, const char *folder, bool roc) {
                           .series = d.series,
                           .count = lines,
                           .y_high = 1.02,
-                          .width = 760,
-                          .height = 560};
+                          .width = 1040,
+                          .height = 760,
+                          .scale = 1.75};
   if (status == THAW_OK && count) status = thaw_plot_lines(path, &plot);
   drawing_clear(&d);
   thaw_free(path);
@@ -117,8 +118,9 @@ static thaw_status draw_calibration(const cli_scores *s, const char *folder) {
                           .series = series,
                           .count = isnan(s->temperature) ? 2 : 3,
                           .y_high = 1.02,
-                          .width = 760,
-                          .height = 560};
+                          .width = 1040,
+                          .height = 760,
+                          .scale = 1.75};
   thaw_status status = thaw_plot_lines(path, &plot);
   thaw_free(path);
   return status;

@@ -6,19 +6,39 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_LIMIT = 16 << 20, PANEL_WIDTH = 760, PANEL_HEIGHT = 460 };
+/* Plots are drawn with twice the pixels that they take on a page, so that they are sharp on any screen. */
+enum { TEXT_LIMIT = 16 << 20, PANEL_WIDTH = 1040, PANEL_HEIGHT = 680, LONG_SUMMARY = 4000 };
+static const double panel_scale = 1.75;
 
 static const char style[] =
-    "body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;margin:0 auto;padding:1rem;max-width:100rem}"
-    "h1{margin:.2rem 0 .6rem}h2{margin:2rem 0 .6rem;border-bottom:1px solid #ddd}"
+    "*{box-sizing:border-box}"
+    "body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;margin:0 auto;padding:1rem;max-width:100rem;"
+    "overflow-wrap:break-word}"
+    "h1{margin:.2rem 0 .6rem;overflow-wrap:anywhere}h2{margin:2rem 0 .6rem;border-bottom:1px solid #ddd}"
+    "nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:0 0 1rem}"
     ".cards{display:flex;flex-wrap:wrap;gap:.8rem}.card{border:1px solid #ddd;border-radius:.5rem;padding:.5rem 1rem}"
-    ".card b{display:block;font-size:1.5rem}.card span{color:#666;font-size:.9rem}"
-    ".pictures{display:flex;flex-wrap:wrap;gap:1rem}.pictures img{width:100%;max-width:760px;height:auto}"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
+    ".card b{display:block;font-size:1.5rem}.card span,.kind span{color:#555;font-size:.9rem}"
+    ".pictures,.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,32rem),1fr));gap:1rem;"
+    "align-items:start}.grid{grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr))}"
+    "img{display:block;max-width:100%;height:auto}.pictures img{width:100%}.pictures .matrix{width:auto}"
+    ".kind{border:1px solid #ddd;border-radius:.5rem;padding:.5rem .8rem;min-width:0;overflow-wrap:anywhere}"
+    ".kind img{margin-top:.4rem}"
+    ".bar{position:relative;margin:.15rem 0;padding:0 .3rem;background:#f4f4f4}.bar span{position:relative;color:#222}"
+    ".bar i{position:absolute;left:0;top:0;bottom:0;opacity:.35}.c0{background:#0072b2}.c1{background:#d55e00}"
+    ".c2{background:#009e73}.bins{display:flex;align-items:flex-end;height:5rem;gap:2px;border-bottom:1px solid #777}"
+    ".bins i{flex:1;background:#0072b2;min-height:1px}"
+    ".wide{overflow-x:auto}.wide img{max-width:none}"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
     "th,td{padding:.15rem .7rem;border-bottom:1px solid #eee;text-align:left;vertical-align:top}"
+    "h1,th,td,li,b,small,summary{unicode-bidi:isolate}"
     ".facts th{font-weight:normal;color:#666}.facts td{overflow-wrap:anywhere}"
+    ".numbers th{overflow-wrap:break-word;max-width:16rem}.numbers td,.numbers small{white-space:nowrap}"
     ".numbers td,.numbers tr:first-child th:not(:first-child){text-align:right}"
-    "pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.85rem;line-height:1.35}summary{cursor:pointer}";
+    "pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.85rem;line-height:1.35}"
+    "summary{cursor:pointer;margin:.4rem 0}a{color:#0072b2}"
+    "@media(max-width:40rem){body{padding:.7rem}.facts,.facts tbody,.facts tr,.facts th,.facts td{display:block}"
+    ".facts th{border:0;padding-bottom:0}.card{flex:1 1 9rem}th,td{padding:.15rem .4rem}}"
+    "@media print{pre{white-space:pre-wrap}.wide{overflow:visible}}";
 
 typedef struct page {
   const char *folder;
@@ -29,6 +49,7 @@ typedef struct page {
   thaw_yaml *environment;
   report_metrics metrics;
   report_evaluation evaluation;
+  report_log log;
 } page;
 
 static void page_clear(page *p) {
@@ -38,6 +59,7 @@ static void page_clear(page *p) {
   thaw_arena_destroy(p->arena);
   report_metrics_clear(&p->metrics);
   report_evaluation_clear(&p->evaluation);
+  report_log_clear(&p->log);
 }
 
 /* The path of a file of the run folder in *path (thaw_free), or NULL there when it does not exist. */
@@ -48,6 +70,13 @@ static thaw_status find_file(const page *p, const char *name, char **path) {
   thaw_free(*path);
   *path = NULL;
   return THAW_OK;
+}
+
+static bool has_file(const page *p, const char *name) {
+  char *path = thaw_path_join(p->folder, name);
+  bool found = path && thaw_file_exists(path);
+  thaw_free(path);
+  return found;
 }
 
 static thaw_status read_text(const page *p, const char *name, char **text) {
@@ -82,6 +111,10 @@ static thaw_status read_files(page *p) {
   THAW_TRY(status);
   THAW_TRY(find_file(p, "evaluation.json", &path));
   status = path ? report_evaluation_read(path, &p->evaluation) : THAW_OK;
+  thaw_free(path);
+  THAW_TRY(status);
+  THAW_TRY(find_file(p, "log.jsonl", &path));
+  status = path ? report_log_read(path, &p->log) : THAW_OK;
   thaw_free(path);
   THAW_TRY(status);
   if (p->job || p->summary || p->environment || p->metrics.rows || p->evaluation.root) return THAW_OK;
@@ -148,8 +181,8 @@ static void add_training_cards(page *p) {
   add_card(&p->out, "epochs", value, seconds >= 0 ? note : "");
 }
 
-static void add_picture(thaw_text *out, const char *name, const thaw_text *png) {
-  thaw_text_add(out, "<img alt=\"");
+static void add_picture(thaw_text *out, const char *name, const char *kind, const thaw_text *png) {
+  thaw_text_add(out, "<img class=%s alt=\"", kind);
   report_add_escaped(out, name);
   thaw_text_add(out, "\" src=\"data:image/png;base64,");
   report_add_base64(out, png->data, png->length);
@@ -161,9 +194,9 @@ static thaw_status add_panel(page *p, const char *name) {
   thaw_text png = {0};
   THAW_TRY(report_canvas_create(PANEL_WIDTH, PANEL_HEIGHT, &canvas));
   thaw_status status =
-      report_panel_draw(canvas.cairo, &p->metrics, name, (report_box){0, 0, PANEL_WIDTH, PANEL_HEIGHT}, 1);
+      report_panel_draw(canvas.cairo, &p->metrics, name, (report_box){0, 0, PANEL_WIDTH, PANEL_HEIGHT}, panel_scale);
   if (status == THAW_OK) status = report_canvas_png(&canvas, name, &png);
-  if (status == THAW_OK) add_picture(&p->out, name, &png);
+  if (status == THAW_OK) add_picture(&p->out, name, "plot", &png);
   thaw_text_clear(&png);
   report_canvas_destroy(&canvas);
   return status;
@@ -173,7 +206,7 @@ static thaw_status add_curves(page *p) {
   report_panels panels;
   if (!p->metrics.rows) return THAW_OK;
   THAW_TRY(report_panels_find(&p->metrics, &panels));
-  thaw_text_add(&p->out, "<h2>Learning curves</h2>\n<div class=pictures>\n");
+  thaw_text_add(&p->out, "<h2 id=curves>Learning curves</h2>\n<div class=pictures>\n");
   thaw_status status = THAW_OK;
   for (int32_t i = 0; i < panels.count && status == THAW_OK; i++) status = add_panel(p, panels.name[i]);
   report_panels_clear(&panels);
@@ -183,14 +216,14 @@ static thaw_status add_curves(page *p) {
   return status;
 }
 
-/* A plot that the evaluation left in the folder. */
-static thaw_status add_file(page *p, const char *name, const char *title) {
-  char *path;
+thaw_status report_add_file(thaw_text *out, const char *folder, const char *name, const char *title) {
+  char *path = thaw_path_join(folder, name);
   thaw_text png = {0};
-  THAW_TRY(find_file(p, name, &path));
-  if (!path) return THAW_OK;
-  thaw_status status = thaw_file_read(path, TEXT_LIMIT, &png.data, &png.length);
-  if (status == THAW_OK) add_picture(&p->out, title, &png);
+  thaw_status status = path ? THAW_OK : THAW_ERR_MEMORY;
+  if (path && thaw_file_exists(path)) {
+    status = thaw_file_read(path, TEXT_LIMIT, &png.data, &png.length);
+    if (status == THAW_OK) add_picture(out, title, "plot", &png);
+  }
   thaw_text_clear(&png);
   thaw_free(path);
   return status;
@@ -204,31 +237,40 @@ static thaw_status add_confusion(page *p) {
   thaw_status status =
       path ? report_confusion_png("confusion", e->confusion, e->class_count, &e->classes, &png) : THAW_ERR_MEMORY;
   if (status == THAW_OK) status = thaw_file_write(path, png.data, png.length);
-  if (status == THAW_OK) {
-    thaw_text_add(&p->out, "<div class=pictures>\n");
-    add_picture(&p->out, "confusion matrix", &png);
-    thaw_text_add(&p->out, "</div>\n");
-    report_add_class_table(&p->out, e);
-  }
+  if (status == THAW_OK) add_picture(&p->out, "confusion matrix", "matrix", &png);
   thaw_free(path);
   thaw_text_clear(&png);
   return status;
 }
 
+/* Plots that the evaluation left in the folder, of classes or of targets. */
+static thaw_status add_plots(page *p) {
+  static const char *const plot[][2] = {{"roc.png", "ROC curves"},
+                                        {"precision_recall.png", "precision-recall curves"},
+                                        {"calibration.png", "reliability diagram"}};
+  thaw_text_add(&p->out, "<div class=pictures>\n");
+  THAW_TRY(add_confusion(p));
+  for (size_t i = 0; i < sizeof plot / sizeof *plot; i++)
+    THAW_TRY(report_add_file(&p->out, p->folder, plot[i][0], plot[i][1]));
+  thaw_text_add(&p->out, "</div>\n<div class=wide>\n");
+  THAW_TRY(report_add_file(&p->out, p->folder, "residuals.png", "predicted and true values, residuals"));
+  thaw_text_add(&p->out, "</div>\n");
+  return THAW_OK;
+}
+
 static thaw_status add_evaluation(page *p) {
   if (!p->evaluation.root) return THAW_OK;
-  thaw_text_add(&p->out, "<h2>Evaluation</h2>\n");
+  thaw_text_add(&p->out, "<h2 id=evaluation>Evaluation</h2>\n");
+  THAW_TRY(add_plots(p));
+  if (thaw_yaml_get(p->evaluation.root, "overall") || thaw_yaml_get(p->evaluation.root, "regression"))
+    report_add_scores(&p->out, p->evaluation.root);
+  if (p->evaluation.confusion) {
+    thaw_text_add(&p->out, "<h3>Precision and recall</h3>\n");
+    report_add_class_table(&p->out, &p->evaluation);
+  }
+  thaw_text_add(&p->out, "<details><summary>what was evaluated</summary>\n");
   report_add_evaluation(&p->out, &p->evaluation);
-  THAW_TRY(add_confusion(p));
-  bool regression = thaw_yaml_get(p->evaluation.root, "regression") != NULL;
-  if (!regression && !thaw_yaml_get(p->evaluation.root, "overall")) return THAW_OK;
-  report_add_scores(&p->out, p->evaluation.root);
-  thaw_text_add(&p->out, "<div class=pictures>\n");
-  if (regression) THAW_TRY(add_file(p, "residuals.png", "predicted and true values, residuals"));
-  THAW_TRY(add_file(p, "roc.png", "ROC curves"));
-  THAW_TRY(add_file(p, "precision_recall.png", "precision-recall curves"));
-  THAW_TRY(add_file(p, "calibration.png", "reliability diagram"));
-  thaw_text_add(&p->out, "</div>\n");
+  thaw_text_add(&p->out, "</details>\n");
   return THAW_OK;
 }
 
@@ -238,23 +280,61 @@ static thaw_status add_explanations(page *p) {
   THAW_TRY(find_file(p, "explain/sheet.png", &path));
   if (!path) return THAW_OK;
   thaw_free(path);
-  thaw_text_add(&p->out, "<h2>Where the network looks</h2>\n<div class=wide>\n");
-  THAW_TRY(add_file(p, "explain/sheet.png", "Grad-CAM"));
+  thaw_text_add(&p->out, "<h2 id=explain>Where the network looks</h2>\n<div class=wide>\n");
+  THAW_TRY(report_add_file(&p->out, p->folder, "explain/sheet.png", "Grad-CAM"));
   thaw_text_add(&p->out, "</div>\n");
   return THAW_OK;
 }
 
 /* Keeps line ends, which report_add_escaped would turn into spaces. */
-static void add_lines(thaw_text *out, const char *title, char *text) {
-  if (!text) return;
-  thaw_text_add(out, "<h2>%s</h2>\n<pre>", title);
-  for (char *line = text, *end; line; line = end) {
-    end = strchr(line, '\n');
-    if (end) *end++ = 0;
-    report_add_escaped(out, line);
-    if (end) thaw_text_add(out, "\n");
+static void add_lines(thaw_text *out, const char *text) {
+  thaw_text_add(out, "<pre>");
+  for (const char *line = text; *line;) {
+    size_t length = strcspn(line, "\n");
+    char *copy = thaw_format("%.*s", (int)length, line);
+    if (copy)
+      report_add_escaped(out, copy);
+    else
+      out->failed = true;
+    thaw_free(copy);
+    if (line[length]) thaw_text_add(out, "\n");
+    line += length + (line[length] != 0);
   }
   thaw_text_add(out, "</pre>\n");
+}
+
+/* summary.txt, and one more for each further phase; long ones are folded. */
+static thaw_status add_model(page *p) {
+  if (!p->summary) return THAW_OK;
+  thaw_text_add(&p->out, "<h2 id=model>Model</h2>\n");
+  bool folded = strlen(p->summary) > LONG_SUMMARY;
+  if (folded) thaw_text_add(&p->out, "<details><summary>layers</summary>\n");
+  add_lines(&p->out, p->summary);
+  if (folded) thaw_text_add(&p->out, "</details>\n");
+  for (int32_t phase = 2; phase < 100; phase++) {
+    char name[48], *text = NULL;
+    snprintf(name, sizeof name, "summary-phase-%d.txt", phase);
+    THAW_TRY(read_text(p, name, &text));
+    if (!text) break;
+    thaw_text_add(&p->out, "<details><summary>layers in phase %d</summary>\n", phase);
+    add_lines(&p->out, text);
+    thaw_text_add(&p->out, "</details>\n");
+    thaw_free(text);
+  }
+  return THAW_OK;
+}
+
+static void add_repeat(page *p) {
+  if (p->environment) report_add_repeat(&p->out, p->environment, &p->log);
+  if (p->job) {
+    thaw_text_add(&p->out, "<h3>The job</h3>\n");
+    add_lines(&p->out, p->job);
+  }
+  if (p->log.count) report_add_history(&p->out, &p->log);
+  if (!p->environment) return;
+  thaw_text_add(&p->out, "<details><summary>the whole environment</summary>\n");
+  report_add_tree(&p->out, p->environment);
+  thaw_text_add(&p->out, "</details>\n");
 }
 
 /* The job's name where it can be read, else the folder's. */
@@ -267,25 +347,40 @@ static void add_name(page *p) {
   thaw_arena_destroy(arena);
 }
 
+static void add_contents(page *p) {
+  const struct {
+    bool there;
+    const char *id, *title;
+  } part[] = {{p->metrics.rows > 0, "curves", "curves"},
+              {p->evaluation.root != NULL, "evaluation", "evaluation"},
+              {has_file(p, "explain/sheet.png"), "explain", "where it looks"},
+              {has_file(p, "data/data.json"), "data", "data"},
+              {p->summary != NULL, "model", "model"},
+              {p->environment != NULL, "repeat", "how to repeat it"}};
+  thaw_text_add(&p->out, "<nav>");
+  for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+    if (part[i].there) thaw_text_add(&p->out, "<a href=\"#%s\">%s</a>\n", part[i].id, part[i].title);
+  thaw_text_add(&p->out, "</nav>\n");
+}
+
 static thaw_status add_page(page *p) {
   thaw_text_add(&p->out, "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
                          "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
   add_name(p);
   thaw_text_add(&p->out, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>", style);
   add_name(p);
-  thaw_text_add(&p->out, "</h1>\n<div class=cards>\n");
+  thaw_text_add(&p->out, "</h1>\n");
+  add_contents(p);
+  thaw_text_add(&p->out, "<div class=cards>\n");
   if (p->evaluation.root) add_evaluation_cards(p);
   if (p->metrics.rows) add_training_cards(p);
   thaw_text_add(&p->out, "</div>\n");
   THAW_TRY(add_curves(p));
   THAW_TRY(add_evaluation(p));
   THAW_TRY(add_explanations(p));
-  add_lines(&p->out, "Model", p->summary);
-  add_lines(&p->out, "Job", p->job);
-  if (p->environment) {
-    thaw_text_add(&p->out, "<h2>Environment</h2>\n");
-    report_add_tree(&p->out, p->environment);
-  }
+  THAW_TRY(report_add_data(&p->out, p->folder));
+  THAW_TRY(add_model(p));
+  add_repeat(p);
   thaw_text_add(&p->out, "</body>\n</html>\n");
   return p->out.failed ? thaw_fail(THAW_ERR_MEMORY, "out of memory while writing the report") : THAW_OK;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TEXT_SIZE = 160, DOTS_UP_TO = 60 };
+enum { TEXT_SIZE = 160, DOTS_UP_TO = 60, LEGEND_ROWS = 4, LEGEND_STEP = 20 };
 static const uint32_t ink = 0x222222, faint = 0xe3e3e3, grey = 0x777777;
 
 typedef struct painter {
@@ -64,7 +64,7 @@ static void plan_axes(painter *p) {
   if (positive && y[0] < 0) y[0] = 0;
   if (p->plot->y_low != 0 || p->plot->y_high != 0) y[0] = p->plot->y_low, y[1] = p->plot->y_high;
   if (!(y[1] > y[0])) y[1] = y[0] + 1;
-  p->x = report_axis_make(x[0], x[1], 8, whole_numbers(p->plot));
+  p->x = report_axis_make(x[0], x[1], 6, whole_numbers(p->plot));
   p->y = report_axis_make(y[0], y[1], 6, false);
 }
 
@@ -84,11 +84,50 @@ static double widest_tick(const painter *p) {
   return width;
 }
 
+static void set_stroke(const painter *p, const thaw_series *series, int32_t index) {
+  const double dashes[] = {7 * p->scale, 4 * p->scale};
+  report_colour(p->cairo, report_palette(series->colour > 0 ? series->colour - 1 : index));
+  cairo_set_line_width(p->cairo, 2.2 * p->scale);
+  cairo_set_line_join(p->cairo, CAIRO_LINE_JOIN_ROUND);
+  cairo_set_dash(p->cairo, dashes, series->dashed ? 2 : 0, 0);
+}
+
+/* Between title and axes, from the left, in as many rows as it takes (at most LEGEND_ROWS: what does not fit is left
+ * out). Returns the rows; draws where `visible`. */
+static int legend(const painter *p, double left, double right, double y, bool visible) {
+  cairo_t *c = p->cairo;
+  double s = p->scale, x = left;
+  int rows = p->plot->count > 0;
+  char text[TEXT_SIZE];
+  report_font(c, 13 * s, false);
+  for (int32_t i = 0; i < p->plot->count; i++) {
+    const thaw_series *series = &p->plot->series[i];
+    const char *label = report_fit(c, series->label ? series->label : "", 260 * s, text, sizeof text);
+    double width = 30 * s + report_text_width(c, label);
+    if (x + width > right && x > left) {
+      if (rows == LEGEND_ROWS) break;
+      rows++;
+      x = left;
+      y += LEGEND_STEP * s;
+    }
+    if (visible) {
+      set_stroke(p, series, i);
+      report_line(c, x, y, x + 24 * s, y);
+      cairo_set_dash(c, NULL, 0, 0);
+      report_colour(c, ink);
+      report_text(c, x + 30 * s, y, REPORT_LEFT, 0, label);
+    }
+    x += width + 22 * s;
+  }
+  return rows;
+}
+
 static void plan_area(painter *p, report_box box) {
   double s = p->scale;
   report_font(p->cairo, 13 * s, false);
   double left = widest_tick(p) + (p->plot->y_label ? 38 : 18) * s;
-  double top = 62 * s, bottom = (p->plot->x_label ? 52 : 34) * s;
+  int rows = legend(p, box.x + left, box.x + box.width - 20 * s, 0, false);
+  double top = (62 + (rows > 1 ? (rows - 1) * LEGEND_STEP : 0)) * s, bottom = (p->plot->x_label ? 52 : 34) * s;
   p->area = (report_box){box.x + left, box.y + top, box.width - left - 20 * s, box.height - top - bottom};
 }
 
@@ -135,32 +174,8 @@ static void draw_labels(const painter *p, report_box box) {
   if (p->empty) report_text(c, middle, p->area.y + p->area.height / 2, REPORT_CENTRE, 0, "no data");
 }
 
-static void set_stroke(const painter *p, const thaw_series *series, int32_t index) {
-  const double dashes[] = {7 * p->scale, 4 * p->scale};
-  report_colour(p->cairo, report_palette(series->colour > 0 ? series->colour - 1 : index));
-  cairo_set_line_width(p->cairo, 2.2 * p->scale);
-  cairo_set_line_join(p->cairo, CAIRO_LINE_JOIN_ROUND);
-  cairo_set_dash(p->cairo, dashes, series->dashed ? 2 : 0, 0);
-}
-
-/* Between title and axes, from the left; what does not fit is left out. */
 static void draw_legend(const painter *p, report_box box) {
-  cairo_t *c = p->cairo;
-  double s = p->scale, x = p->area.x, y = box.y + 44 * s;
-  char text[TEXT_SIZE];
-  report_font(c, 13 * s, false);
-  for (int32_t i = 0; i < p->plot->count; i++) {
-    const thaw_series *series = &p->plot->series[i];
-    const char *label = report_fit(c, series->label ? series->label : "", 260 * s, text, sizeof text);
-    double width = 30 * s + report_text_width(c, label);
-    if (x + width > p->area.x + p->area.width) break;
-    set_stroke(p, series, i);
-    report_line(c, x, y, x + 24 * s, y);
-    cairo_set_dash(c, NULL, 0, 0);
-    report_colour(c, ink);
-    report_text(c, x + 30 * s, y, REPORT_LEFT, 0, label);
-    x += width + 22 * s;
-  }
+  legend(p, p->area.x, p->area.x + p->area.width, box.y + 44 * p->scale, true);
 }
 
 static void draw_markers(const painter *p) {
@@ -244,7 +259,7 @@ thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) {
     return thaw_fail(THAW_ERR_USAGE, "%s: a plot of %d x %d pixels; 100 .. 10000 is possible", path, width, height);
   report_canvas canvas;
   THAW_TRY(report_canvas_create(width, height, &canvas));
-  double scale = fmin(width / 800.0, height / 480.0);
+  double scale = plot->scale > 0 ? plot->scale : fmin(width / 800.0, height / 480.0);
   thaw_status status =
       report_draw_lines(canvas.cairo, plot, (report_box){0, 0, width, height}, scale < 0.5 ? 0.5 : scale);
   if (status == THAW_OK) status = report_canvas_save(&canvas, path);

@@ -87,12 +87,33 @@ typedef struct report_evaluation {
 thaw_status report_evaluation_read(const char *path, report_evaluation *out) THAW_CHECKED;
 void report_evaluation_clear(report_evaluation *evaluation);
 
-/* ------------------------------------------------------------------ the page (html.c, html_tables.c) */
+/* ------------------------------------------------------------------ log.jsonl (log_file.c) */
+typedef struct report_event {
+  const char *kind, *time; /* "epoch"; "2026-01-31T12:00:00Z" or "" */
+  const thaw_yaml *map;    /* all members */
+} report_event;
+typedef struct report_log {
+  thaw_arena *arena;
+  report_event *event;
+  int32_t count;
+} report_log;
+/* Lines that cannot be read are passed over. */
+thaw_status report_log_read(const char *path, report_log *out) THAW_CHECKED;
+void report_log_clear(report_log *log);
+const char *report_text_of(const thaw_yaml *map, const char *key); /* a scalar's text; NULL when absent */
+
+/* ------------------------------------------------------------------ the page (html.c, html_*.c) */
 void report_add_base64(thaw_text *out, const void *data, size_t size);
 void report_add_escaped(thaw_text *out, const char *text);   /* report_clean of any length, then HTML escapes */
 void report_add_tree(thaw_text *out, const thaw_yaml *tree); /* a map as table rows "a.b" | value */
 void report_add_evaluation(thaw_text *out, const report_evaluation *evaluation);
 void report_add_scores(thaw_text *out, const thaw_yaml *evaluation); /* html_scores.c */
+/* An image element with the PNG folder/name in it; nothing when there is no such file. */
+thaw_status report_add_file(thaw_text *out, const char *folder, const char *name, const char *title) THAW_CHECKED;
+thaw_status report_add_data(thaw_text *out, const char *folder) THAW_CHECKED; /* html_data.c */
+/* html_repeat.c */
+void report_add_repeat(thaw_text *out, const thaw_yaml *environment, const report_log *log);
+void report_add_history(thaw_text *out, const report_log *log);
 void report_add_class_table(thaw_text *out, const report_evaluation *evaluation);
 void report_add_epochs(thaw_text *out, const report_metrics *metrics);
 

@@ -95,7 +95,7 @@ thaw_status train_folder_check(const thaw_job *job, const thaw_train_options *op
     thaw_text_clear(&key);
     return status != THAW_OK ? status : THAW_ERR_MEMORY;
   }
-  *out = (train_folder){.path = thaw_copy_text(job->output), .key = key.data};
+  *out = (train_folder){.path = thaw_copy_text(job->output), .key = key.data, .command = options->command};
   char *key_path = out->path ? thaw_path_join(out->path, "job.key") : NULL;
   if (!key_path) return THAW_ERR_MEMORY;
   if (thaw_file_exists(key_path)) {
@@ -168,7 +168,9 @@ static void add_member(thaw_text *json, const char *name, const char *value) {
   thaw_text_add(json, ",\n");
 }
 
-static void describe_environment(const thaw_session *session, const char *hosts, int ranks, thaw_text *json) {
+static void describe_environment(const train_folder *folder, const thaw_session *session, const char *hosts, int ranks,
+                                 thaw_text *json) {
+  char here[4096];
   struct utsname system;
   char now[64] = "";
   time_t seconds = time(NULL);
@@ -182,6 +184,8 @@ static void describe_environment(const thaw_session *session, const char *hosts,
     add_member(json, "kernel", system.release);
     add_member(json, "machine", system.machine);
   }
+  if (folder->command) add_member(json, "command", folder->command);
+  if (getcwd(here, sizeof here)) add_member(json, "working_folder", here);
   add_member(json, "compiler", __VERSION__);
   add_member(json, "instruction_set", thaw_isa_name(session->isa));
   add_member(json, "hosts", hosts);
@@ -191,7 +195,10 @@ static void describe_environment(const thaw_session *session, const char *hosts,
   add_member(json, "weights_sha256", session->weights_digest);
   add_member(json, "train", session->job->data.train);
   add_member(json, "train_sha256", session->train.info->digest);
-  if (session->validation.catalog) add_member(json, "validation_sha256", session->validation.info->digest);
+  if (session->validation.catalog) {
+    add_member(json, "validation", session->job->data.validation);
+    add_member(json, "validation_sha256", session->validation.info->digest);
+  }
   thaw_text_add(json, "  \"ranks\": %d\n}\n", ranks);
 }
 
@@ -201,7 +208,7 @@ static thaw_status write_documents(const train_folder *folder, const thaw_sessio
   thaw_text key = {.data = folder->key, .length = strlen(folder->key)};
   thaw_status status = thaw_job_echo(session->job, false, &job);
   if (status == THAW_OK) status = write_text(folder->path, "job.yaml", &job);
-  describe_environment(session, hosts, ranks, &environment);
+  describe_environment(folder, session, hosts, ranks, &environment);
   if (status == THAW_OK) status = write_text(folder->path, "environment.json", &environment);
   /* Last: its presence is what marks a folder as taken. */
   if (status == THAW_OK) status = write_text(folder->path, "job.key", &key);

@@ -141,9 +141,10 @@ const thaw_strings *train_writer_names(const train_writer *writer);
 /* ------------------------------------------------------------------ the run folder (folder.c, record.c); rank 0 */
 typedef struct train_folder {
   char *path;
-  char *key;    /* the part of the job that decides the result */
-  char *resume; /* checkpoint to go on from; NULL: start anew */
-  bool used;    /* holds an earlier run */
+  char *key;           /* the part of the job that decides the result */
+  char *resume;        /* checkpoint to go on from; NULL: start anew */
+  bool used;           /* holds an earlier run */
+  const char *command; /* borrowed from the options; may be NULL */
 } train_folder;
 /* [local] Looks, writes nothing. */
 thaw_status train_folder_check(const thaw_job *job, const thaw_train_options *options, thaw_log *log,

@@ -64,6 +64,9 @@ static void text_grows_and_escapes(void **state) {
   thaw_text_add_json(&text, "a\"b\\c\n");
   assert_string_equal(text.data, "\"a\\\"b\\\\c\\u000a\"");
   thaw_text_clear(&text);
+  thaw_text_add_json(&text, "\x7f\xc2\x9f\xc2\xa0\xef\xbb\xbf\xef\xbf\xbe\xef\xbf\xbd\xc2");
+  assert_string_equal(text.data, "\"\\u007f\\u009f\xc2\xa0\\ufeff\\ufffe\xef\xbf\xbd\xc2\"");
+  thaw_text_clear(&text);
   thaw_text_add_html(&text, "<b a='1'>&\"");
   assert_string_equal(text.data, "&lt;b a=&#39;1&#39;&gt;&amp;&quot;");
   thaw_text_clear(&text);

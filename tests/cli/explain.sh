@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # thaw explain: the same table on any number of ranks, pictures, largest losses, neighbours; clear words about what cannot be.
 . "$(dirname "$0")/support.sh"
-make_data=$(dirname "$thaw")/../../tests/train/make_data
 cd "$work"
 "$make_data" train 60 3 32 2 1
 "$make_data" test 20 3 32 1 2

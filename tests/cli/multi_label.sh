@@ -5,11 +5,6 @@
 . "$(dirname "$0")/support.sh"
 cd "$work"
 
-must_run() {
-  run "$@"
-  [ "$code" = 0 ] || { complain "thaw ${*:2} on $1 ranks: exit code $code: $(cat err)"; finish; }
-}
-
 python3 - <<'PY'
 import os, random, struct, zlib
 random.seed(5)

@@ -3,14 +3,7 @@
 # counts over all pairs in Python; what is not defined is named.
 # shellcheck source=support.sh
 . "$(dirname "$0")/support.sh"
-make_data=$(dirname "$thaw")/../../tests/train/make_data
 cd "$work"
-
-same() { cmp -s "$1" "$2" || complain "$1 and $2 differ"; }
-must_run() {
-  run "$@"
-  [ "$code" = 0 ] || { complain "thaw ${*:2} on $1 ranks: exit code $code: $(cat err)"; finish; }
-}
 
 "$make_data" train 60 3 32 2 1
 "$make_data" validation 50 3 32 2 2

@@ -1,6 +1,7 @@
 # support.sh: what the tests of the command share. Sourced by a script that is called with: THAW SOURCE_FOLDER.
 set -euo pipefail
 thaw=$1 source_folder=$2
+make_data=$(dirname "$thaw")/../../tests/train/make_data # FOLDER COUNT CLASSES SIDE SHARDS SEED
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failures=0
@@ -22,6 +23,14 @@ run() {
     timeout 60 "$source_folder/tests/support/mpirun.sh" "$ranks" "$thaw" "$@" >"$work/out" 2>"$work/all" || code=$?
     sed -n '/^-----/,/^-----/!p' "$work/all" >"$work/err"
   fi
+}
+
+same() { cmp -s "$1" "$2" || complain "$1 and $2 differ"; }
+
+# must_run RANKS ARG ...: without success there is nothing more to test.
+must_run() {
+  run "$@"
+  [ "$code" = 0 ] || { complain "thaw ${*:2} on $1 ranks: exit code $code: $(cat "$work/err")"; finish; }
 }
 
 # fails CODE MESSAGE ARG ...: on 1 and on 5 ranks, one line "error: ..." that contains MESSAGE, nothing on stdout.
