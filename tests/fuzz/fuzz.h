@@ -15,11 +15,20 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* A target may have a mutator of its own, which may call libFuzzer's. Both return the new size, at most `most`. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned int seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+
+/* The folder for temporary files, which run.sh removes. */
+static inline const char *fuzz_folder(void) {
+  const char *folder = getenv("TMPDIR");
+  return folder ? folder : "/dev/shm";
+}
 
 /* The bytes as a file in memory; the same path for the whole process. */
 static inline const char *fuzz_file(const uint8_t *data, size_t size, const char *suffix) {
-  static char path[64];
-  snprintf(path, sizeof path, "/dev/shm/thaw-fuzz-%d%s", (int)getpid(), suffix);
+  static char path[256];
+  snprintf(path, sizeof path, "%s/thaw-fuzz-%d%s", fuzz_folder(), (int)getpid(), suffix);
   FILE *file = fopen(path, "wb");
   if (!file || (size && fwrite(data, 1, size, file) != size) || fclose(file) != 0) abort();
   return path;

@@ -24,7 +24,7 @@ static thaw_status small_network(thaw_graph **out) {
   return thaw_graph_bind(*out);
 }
 
-static void read_weights(const char *path) {
+void fuzz_read_weights(const char *path) {
   thaw_graph *graph = NULL;
   char digest[65];
   if (small_network(&graph) == THAW_OK) fuzz_expect(thaw_weights_load(graph, path, NULL, digest));
@@ -70,7 +70,8 @@ static void read_checkpoint(const char *path) {
 static void read_block(const char *path) {
   thaw_dataset_info data = {.count = 4};
   thaw_block block = {0};
-  char folder[] = "/dev/shm/thaw-fuzz-cache-XXXXXX", name[64];
+  char folder[256], name[300];
+  snprintf(folder, sizeof folder, "%s/thaw-fuzz-cache-XXXXXX", fuzz_folder());
   thaw_view view = {.view = -1, .key = "6b6579", .folder = mkdtemp(folder), .block = &block};
   thaw_features features = {
       .data = &data, .floats = 6, .row_bytes = 24, .storage = THAW_STORE_F32, .block_rows = 4, .blocks = 1};
@@ -84,7 +85,7 @@ static void read_block(const char *path) {
 }
 
 void fuzz_read_everything(const char *path) {
-  read_weights(path);
+  fuzz_read_weights(path);
   read_model(path);
   read_data(path);
   read_checkpoint(path);

@@ -3,7 +3,7 @@
 # under the address and undefined-behaviour sanitizers.
 #   --minutes N      of each target (default: 20 seconds)
 #   --build FOLDER   build folder (default build-fuzz); its corpus/ grows from run to run
-#   TARGET           image job table model catalog hdf5 tree ...; default: all
+#   TARGET           image job table model catalog hdf5 tree keras safetensors onnx; default: all
 # Exit code 1 after a finding, whose input lies in FOLDER/findings; 77 where there is no clang with libFuzzer.
 # Crashes inside libhdf5 are no findings as long as `thaw inspect` makes one line of them (cli/quarantine.h).
 set -euo pipefail
@@ -21,8 +21,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-probe=$(mktemp -d)
-trap 'rm -rf "$probe" /dev/shm/thaw-fuzz-*' EXIT
+probe=$(mktemp -d /dev/shm/thaw-fuzz-XXXXXX)
+trap 'rm -rf "$probe"' EXIT
 echo 'int LLVMFuzzerTestOneInput(const char *d, unsigned long n); int LLVMFuzzerTestOneInput(const char *d, unsigned long n) { (void)d; return n > 9; }' >"$probe/probe.c"
 if ! clang -fsanitize=fuzzer,address "$probe/probe.c" -o "$probe/probe" 2>/dev/null; then
   echo "run.sh: no clang with libFuzzer (Debian: clang libclang-rt-14-dev), skipped"
@@ -30,47 +30,55 @@ if ! clang -fsanitize=fuzzer,address "$probe/probe.c" -o "$probe/probe" 2>/dev/n
 fi
 
 mkdir -p "$folder"
-{ cmake -S . -B "$folder" -G Ninja -DTHAW_FUZZ=ON -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+{ cmake -S . -B "$folder" -G Ninja -DTHAW_FUZZ=ON -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=RelWithDebInfo \
   -DTHAW_SANITIZE=address,undefined,fuzzer-no-link && ninja -C "$folder"; } >"$folder/run.log" 2>&1 ||
   { grep -E -A 12 'error|FAILED' "$folder/run.log" || tail -40 "$folder/run.log"; echo "run.sh: the build failed"; exit 1; }
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(sed -n 's/^ *thaw_fuzz_target(fuzz_\([a-z0-9]*\) .*/\1/p' tests/fuzz/CMakeLists.txt)
 folder=$(readlink -f "$folder")
-export ASAN_OPTIONS=allocator_may_return_null=1 TMPDIR=/dev/shm
+export ASAN_OPTIONS=allocator_may_return_null=1 TMPDIR=$probe
 export LSAN_OPTIONS=suppressions=$PWD/tests/support/lsan.supp:print_suppressions=0
 
-# seeds TARGET: into FOLDER/seeds/TARGET; HDF5 files that other tests have serve here, too.
+# seeds TARGET: into FOLDER/seeds/TARGET; files that other tests have serve here, too.
 seeds() {
   mkdir -p "$folder/seeds/$1" "$folder/corpus/$1" "$folder/findings/$1"
   if [ -d "tests/fuzz/seeds/$1" ]; then cp "tests/fuzz/seeds/$1"/* "$folder/seeds/$1/"; fi
-  if [ "$1" = hdf5 ]; then cp tests/weights/*.h5 tests/weights/models/nested.h5 tests/h5/weights.h5 "$folder/seeds/$1/"; fi
+  case $1 in
+  hdf5) cp tests/weights/*.h5 tests/weights/models/nested.h5 tests/h5/weights.h5 "$folder/seeds/$1/" ;;
+  keras | onnx) cp tests/weights/models/*."$1" "$folder/seeds/$1/" ;;
+  safetensors) cp tests/weights/*.safetensors "$folder/seeds/$1/" ;;
+  esac
 }
 
-# in_libhdf5 FILE: whether the innermost frame that is not the sanitizer's is the library's.
+# is_hdf5 TARGET: whether its inputs reach libhdf5 as they are.
+is_hdf5() { [ "$1" = hdf5 ] || [ "$1" = keras ]; }
+
+# in_libhdf5 TARGET FILE: whether the innermost frame that is not the sanitizer's is the library's.
 in_libhdf5() {
-  { timeout 60 "$folder/tests/fuzz/fuzz_hdf5" -timeout=10 "$1" 2>&1 || true; } | grep -E '^ +#[0-9]+ ' |
+  { timeout 60 "$folder/tests/fuzz/fuzz_$1" -timeout=10 "$2" 2>&1 || true; } | grep -E '^ +#[0-9]+ ' |
     grep -vE 'sanitizer|fuzzer::|libc\.so|__asan|Asan|__interceptor' | head -1 | grep -q libhdf5
 }
 
-# judge FILE: a crash or an endless loop of the library must become one line of the command, and exit code 3.
+# judge TARGET FILE: a crash or an endless loop of the library must become one line of the command, and exit code 3.
 judge() {
   local code=0
-  in_libhdf5 "$1" || return 1
-  cp "$1" "$probe/input.h5"
-  timeout 120 "$folder/src/cli/thaw" inspect "$probe/input.h5" >"$probe/out" 2>"$probe/err" || code=$?
+  in_libhdf5 "$1" "$2" || return 1
+  cp "$2" "$probe/input.$1"
+  timeout 120 "$folder/src/cli/thaw" inspect "$probe/input.$1" >"$probe/out" 2>"$probe/err" || code=$?
   [ "$code" = 3 ] && [ "$(grep -c . "$probe/err")" = 1 ] && grep -q '^error: ' "$probe/err"
 }
 
 # fuzz TARGET: one line; fails after a finding.
 fuzz() {
   local more=() log=$folder/$1.log found=0 library=0
+  [ -x "$folder/tests/fuzz/fuzz_$1" ] || { echo "fuzz_$1: not in this build" && return; }
   seeds "$1"
-  if [ "$1" = hdf5 ]; then more=(-fork=1 -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1 -max_len=65536); fi
+  if is_hdf5 "$1"; then more=(-fork=1 -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1 -max_len=65536); fi
   "$folder/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -malloc_limit_mb=3000 \
     -dict=tests/fuzz/keywords.dict -artifact_prefix="$folder/findings/$1/" "${more[@]}" "$folder/corpus/$1" \
     "$folder/seeds/$1" >"$log" 2>&1 || true
   for input in "$folder/findings/$1"/*; do
     [ -e "$input" ] || continue
-    if [ "$1" = hdf5 ] && judge "$input"; then
+    if is_hdf5 "$1" && judge "$1" "$input"; then
       library=$((library + 1)) && rm "$input"
     else
       found=$((found + 1)) && echo "finding: $input"
