@@ -34,4 +34,16 @@ thaw_status thaw_resize_float(const float *in, int32_t h, int32_t w, int32_t c, 
 typedef enum thaw_fit { THAW_FIT_STRETCH, THAW_FIT_CROP, THAW_FIT_PAD } thaw_fit;
 thaw_status thaw_image_fit(const thaw_image *in, thaw_fit fit, int32_t h, int32_t w, thaw_image *out) THAW_CHECKED;
 
+/* ------------------------------------------------------------------ images that look alike
+ * "pHash" of 64 bits (Zauner 2010; as the Python package imagehash has it): grey, 32 x 32 antialiased, a
+ * two-dimensional DCT-II, and a bit for each of the 8 x 8 lowest frequencies: whether it is above their median. Bit 63
+ * is the mean, row by row. It hardly changes with size, compression, brightness and contrast. Values [h][w][c] of
+ * `bits` 8 or 16; three channels are mixed by ITU-R 601, others averaged. 0: an image without detail, which is like no
+ * other. */
+thaw_status thaw_image_hash(const thaw_image *image, uint64_t *out) THAW_CHECKED;
+/* Bits in which two hashes differ: 0 the same picture, up to about 8 much alike, 32 unrelated. */
+static inline int32_t thaw_hash_distance(uint64_t a, uint64_t b) {
+  return __builtin_popcountll(a ^ b);
+}
+
 #endif

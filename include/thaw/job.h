@@ -36,6 +36,9 @@ typedef struct thaw_augment_config {
   int32_t views;        /* epoch e uses view e mod views; 1 .. 1000, default 8; 1 unless enabled */
 } thaw_augment_config;
 
+/* A group (patient) in two of train, validation and test is an error or a warning; alike images are a warning. */
+typedef enum thaw_leaks_rule { THAW_LEAKS_REFUSE, THAW_LEAKS_WARN, THAW_LEAKS_IGNORE } thaw_leaks_rule;
+
 typedef struct thaw_data_config {
   char *train, *validation, *test; /* catalog.yaml paths, resolved against the job file's folder; train required */
   thaw_augment_config augment;
@@ -45,6 +48,7 @@ typedef struct thaw_data_config {
   int32_t shuffle_window; /* blocks mixed at a time, default 8 */
   char *stage;            /* folder on a disk of each node, may name environment variables; NULL: none */
   bool stage_keep;        /* what was staged stays for the next run, default true */
+  int32_t leaks;          /* thaw_leaks_rule: what is in two of the data sets, default refuse */
 } thaw_data_config;
 
 typedef struct thaw_cache_config {

@@ -74,6 +74,8 @@ thaw_status thaw_catalog_read_part(thaw_catalog *catalog, int part, int parts, b
 void *thaw_catalog_labels_part(thaw_catalog *catalog, int part, int parts, size_t *bytes_out);
 thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
 thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) THAW_CHECKED;
+/* Whether a shard has groups; where it has none, thaw_catalog_groups makes up one per sample. */
+thaw_status thaw_catalog_grouped(thaw_catalog *catalog, int32_t shard, bool *out) THAW_CHECKED;
 
 /* ------------------------------------------------------------------ staging
  * Copies of shards on a disk of this node, in FOLDER/thaw-stage-UID. A copy is proved by reading it back, and a thaw

@@ -1,4 +1,5 @@
 /* thaw evaluate: loss, metrics, per-class table and confusion of a trained run, every sample exactly once. */
+#include "cli/leaks.h"
 #include "cli/predictions.h"
 #include "cli/run.h"
 #include "cli/scores.h"
@@ -211,6 +212,7 @@ static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate
     return thaw_fail(THAW_ERR_USAGE, "--operating-point %s needs validation data other than what is evaluated",
                      o->rule);
   thaw_evaluation e = {0}, validation = {0};
+  THAW_TRY(cli_leaks_evaluate(cli, run->job, data->catalog));
   THAW_TRY(thaw_session_evaluate(s, cli->comm, data, "evaluate", true, cli->log, &e));
   thaw_status status = THAW_OK;
   if (apart) status = thaw_session_evaluate(s, cli->comm, &s->validation, "validation", true, cli->log, &validation);

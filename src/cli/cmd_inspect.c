@@ -1,8 +1,10 @@
 /* thaw inspect: what a file holds, by its kind. */
 #include "cli/cli.h"
 #include "cli/inspect.h"
+#include "cli/leaks.h"
 #include "cli/quarantine.h"
 #include "thaw/file.h"
+#include "thaw/leak.h"
 #include "thaw/train.h"
 #include "thaw/weights.h"
 
@@ -22,7 +24,12 @@ static const char details[] =
     "  thaw inspect runs/flowers\n"
     "  thaw inspect runs/flowers/best.h5\n"
     "  thaw inspect cache runs/cache\n"
-    "  thaw inspect --augment job.yaml --sheet augmented.png\n";
+    "  thaw inspect --augment job.yaml --sheet augmented.png\n\n"
+    "--leaks names and counts what several data sets have in common and ends with exit code 3 where that is anything:\n"
+    "groups (patients), ids, and images of the later sets that look like one of an earlier set (pHash: 64 bits of the\n"
+    "lowest frequencies, which hardly change with size, compression and brightness).\n"
+    "  thaw inspect --leaks shards/train shards/validation shards/test --list leaks.csv\n"
+    "  thaw inspect --leaks job.yaml --distance 0\n";
 
 static bool is_yaml(const char *path) {
   const char *dot = strrchr(thaw_path_name(path), '.');
@@ -31,6 +38,8 @@ static bool is_yaml(const char *path) {
 
 thaw_status cli_inspect(cli_context *cli) {
   cli_inspect_options inspect = {.digest = true};
+  cli_leaks_options leaks = {.distance = THAW_LEAK_DISTANCE};
+  bool compare = false;
   const cli_option options[] = {
       {.name = "sheet",
        .kind = CLI_TEXT,
@@ -49,12 +58,27 @@ thaw_status cli_inspect(cli_context *cli) {
        .kind = CLI_FLAG,
        .target = &inspect.digest,
        .help = "do not read everything to compare digests"},
+      {.name = "leaks",
+       .kind = CLI_FLAG,
+       .target = &compare,
+       .help = "compare data sets, or those of a job: patients, ids, images that look alike"},
+      {.name = "distance",
+       .kind = CLI_INT,
+       .target = &leaks.distance,
+       .high = THAW_HASH_DISTANCE,
+       .help = "of --leaks: images are alike when at most so many of 64 bits differ"},
+      {.name = "list",
+       .kind = CLI_TEXT,
+       .target = &leaks.list,
+       .value = "FILE.csv",
+       .fallback = "none",
+       .help = "of --leaks: write all of them, not only the first ten"},
   };
-  const cli_usage usage = {.positional = "[cache] FILE",
+  const cli_usage usage = {.positional = "[cache] FILE ...",
                            .summary = "Shows what a file holds.",
                            .details = details,
                            .min = 1,
-                           .max = 2,
+                           .max = THAW_LEAK_SETS,
                            .options = options,
                            .count = sizeof options / sizeof *options,
                            .quiet_output = true};
@@ -62,8 +86,9 @@ thaw_status cli_inspect(cli_context *cli) {
   if (cli->done) return THAW_OK;
   /* "inspect cache FOLDER" says what the folder is; "inspect FOLDER" finds out. */
   bool named = cli->arguments == 2 && strcmp(cli->argument[0], "cache") == 0;
-  if (cli->arguments == 2 && !named)
-    return thaw_fail(THAW_ERR_USAGE, "unexpected word '%s': one FILE at a time", cli->argument[1]);
+  if (compare) return cli_leaks_inspect(cli, cli->argument, cli->arguments, &leaks);
+  if (cli->arguments > 1 + named)
+    return thaw_fail(THAW_ERR_USAGE, "unexpected word '%s': one FILE at a time", cli->argument[1 + named]);
   const char *path = cli->argument[named ? 1 : 0];
   if (named) return cli_inspect_cache(cli, path);
   if (!thaw_file_exists(path)) return thaw_fail(THAW_ERR_DATA, "%s: no such file", path);

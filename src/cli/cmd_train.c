@@ -1,4 +1,5 @@
 /* thaw train JOB */
+#include "cli/leaks.h"
 #include "cli/quarantine.h"
 #include "cli/report_data.h"
 #include "cli/run.h"
@@ -110,6 +111,7 @@ thaw_status cli_train(cli_context *cli) {
   describe_command(cli, &command);
   options.command = command.data;
   thaw_status status = cli_watch(cli, job->training.watchdog_seconds);
+  if (status == THAW_OK) status = cli_leaks_job(cli, job);
   if (status == THAW_OK) status = thaw_train(cli->comm, job, &options, cli->log, &result);
   if (status == THAW_OK) {
     show_result(cli, &result);

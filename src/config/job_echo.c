@@ -7,9 +7,9 @@
  * digests of its own), limits of time, and how work is spread and saved. */
 static const char *const digest_top[] = {"name", "output", NULL};
 static const char *const digest_backbone[] = {"weights", "file", NULL};
-static const char *const digest_data[] = {"train", "validation", "test", "stage", "stage_keep", NULL};
+static const char *const digest_data[] = {"train", "validation", "test", "stage", "stage_keep", "leaks", NULL};
 static const char *const digest_full[] = {"train",          "validation", "test",       "shuffle", "shuffle_chunk",
-                                          "shuffle_window", "stage",      "stage_keep", NULL};
+                                          "shuffle_window", "stage",      "stage_keep", "leaks",   NULL};
 static const char *const digest_training[] = {"metrics",     "recompute",        "threads",
                                               "max_minutes", "watchdog_seconds", NULL};
 static const char *const plain_training[] = {"metrics", NULL};

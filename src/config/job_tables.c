@@ -10,6 +10,7 @@ static const char *const resize_names[] = {"bilinear", "error", NULL};
 static const char *const shuffle_names[] = {"full", "chunked", NULL};
 static const char *const unknown_names[] = {"ignore", "zeros", "ones", NULL};
 static const char *const target_scaling_names[] = {"none", "standardize", NULL};
+static const char *const leak_names[] = {"refuse", "warn", "ignore", NULL};
 static const char *const storage_names[] = {"float32", "float16", NULL};
 
 static const thaw_field top_fields[] = {
@@ -107,6 +108,13 @@ static const thaw_field data_fields[] = {
      .offset = offsetof(thaw_data_config, stage_keep),
      .fallback = 1,
      .help = "whether the copies stay for the next run; false removes them at the end"},
+    {.name = "leaks",
+     .kind = THAW_FIELD_CHOICE,
+     .quiet = true,
+     .offset = offsetof(thaw_data_config, leaks),
+     .choices = leak_names,
+     .help = "a patient (group) in two of train, validation and test: an error, a warning or nothing; images that are "
+             "alike are a warning"},
 };
 const thaw_schema config_data_schema = {"data", sizeof(thaw_data_config), data_fields, COUNT(data_fields),
                                         "what is learnt from"};

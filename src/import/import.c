@@ -2,7 +2,6 @@
 #include "import/import_private.h"
 #include "thaw/text.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -66,38 +65,6 @@ static thaw_status check_strict(const import_source *source, const import_survey
   return THAW_OK;
 }
 
-/* ------------------------------------------------------------------ the same pixels in two parts */
-typedef struct seen_image {
-  uint64_t hash;
-  int64_t sample;
-  int part;
-} seen_image;
-
-static int compare_seen(const void *a, const void *b) {
-  const seen_image *x = a, *y = b;
-  if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-  return x->sample < y->sample ? -1 : x->sample > y->sample;
-}
-
-/* An evaluation on images that were trained on is worth nothing, so leaks are shown. */
-static void warn_leaks(const import_source *source, const import_survey *survey, const import_plan *plan,
-                       thaw_log *log) {
-  int64_t total = 0, leaks = 0, first = -1;
-  for (int s = 0; s < IMPORT_PARTS; s++) total += plan->size[s];
-  seen_image *seen = thaw_new((size_t)total, sizeof *seen);
-  if (!seen) return;
-  for (int64_t s = 0, k = 0; s < IMPORT_PARTS; s++)
-    for (int64_t i = 0; i < plan->size[s]; i++)
-      seen[k++] = (seen_image){survey->record[plan->order[s][i]].hash, plan->order[s][i], (int)s};
-  qsort(seen, (size_t)total, sizeof *seen, compare_seen);
-  for (int64_t i = 1; i < total; i++)
-    if (seen[i].hash == seen[i - 1].hash && seen[i].part != seen[i - 1].part && leaks++ == 0) first = i;
-  if (leaks)
-    thaw_warn(log, "%lld images have the same pixels as one in another part of the split (first: %s and %s)",
-              (long long)leaks, source->id[seen[first - 1].sample], source->id[seen[first].sample]);
-  thaw_free(seen);
-}
-
 /* ------------------------------------------------------------------ all together */
 static void report_plan(const import_source *source, const import_survey *survey, const import_plan *plan,
                         thaw_log *log) {
@@ -109,7 +76,7 @@ static void report_plan(const import_source *source, const import_survey *survey
   if (survey->broken)
     thaw_warn(log, "%lld of %lld images are broken and left out: see quarantine.csv", (long long)survey->broken,
               (long long)source->count);
-  warn_leaks(source, survey, plan, log);
+  thaw_import__warn_same(source, survey, plan, log);
 }
 
 static void report_output(const import_plan *plan, thaw_log *log) {
@@ -131,7 +98,7 @@ static thaw_status write_output(thaw_comm *comm, const import_source *source, co
   report_plan(source, survey, plan, log);
   THAW_TRY(thaw_import__write(comm, source, survey, plan, options, log));
   report_output(plan, log);
-  return THAW_OK;
+  return thaw_import__warn_alike(comm, source, plan, log);
 }
 
 /* [collective] */

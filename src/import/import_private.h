@@ -5,6 +5,7 @@
 #include "thaw/csv.h"
 #include "thaw/dicom.h"
 #include "thaw/import.h"
+#include "thaw/leak.h"
 #include "thaw/memory.h"
 #include "thaw/shard.h"
 
@@ -151,6 +152,7 @@ typedef struct import_plan {
   char *folder[IMPORT_PARTS];
   import_shard *shard;
   int32_t shards;
+  uint64_t *look; /* [source count] thaw_image_hash of what was stored; after thaw_import__write on every rank */
 } import_plan;
 /* [local] The same on every rank. */
 thaw_status thaw_import__plan(const import_source *source, const import_survey *survey,
@@ -167,6 +169,12 @@ thaw_status thaw_import__write_attributes(const import_source *source, const imp
 /* [collective] Shards, then catalogues. */
 thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, const import_survey *survey,
                                import_plan *plan, const thaw_import_options *options, thaw_log *log) THAW_CHECKED;
+/* [collective] leaks.c: warns of images that are alike in different parts, of which an evaluation would know nothing.
+ */
+void thaw_import__warn_same(const import_source *source, const import_survey *survey, const import_plan *plan,
+                            thaw_log *log);
+thaw_status thaw_import__warn_alike(thaw_comm *comm, const import_source *source, const import_plan *plan,
+                                    thaw_log *log) THAW_CHECKED;
 /* [collective] Refuses or clears what is there; makes the folders. */
 thaw_status thaw_import__prepare(thaw_comm *comm, const import_plan *plan,
                                  const thaw_import_options *options) THAW_CHECKED;

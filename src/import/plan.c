@@ -153,5 +153,6 @@ void thaw_import__clear_plan(import_plan *plan) {
   }
   for (int32_t i = 0; i < plan->shards; i++) thaw_free(plan->shard[i].file);
   thaw_free(plan->shard);
+  thaw_free(plan->look);
   *plan = (import_plan){0};
 }

@@ -36,6 +36,7 @@ static thaw_status clear_folder(const char *folder) {
   thaw_strings names = {0};
   if (!thaw_folder_exists(folder)) return THAW_OK;
   THAW_TRY(remove_file(folder, "catalog.yaml"));
+  THAW_TRY(remove_file(folder, "hashes.txt"));
   THAW_TRY(thaw_folder_list(folder, &names));
   thaw_status status = THAW_OK;
   for (size_t i = 0; status == THAW_OK && i < names.count; i++)

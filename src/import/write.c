@@ -52,11 +52,18 @@ static thaw_status make_row(const shard_writer *w, int64_t i, void *pixels) {
   return status;
 }
 
+static thaw_status hash_row(const shard_writer *w, int64_t i, void *pixels) {
+  const thaw_dataset_info *info = &w->plan->info;
+  const thaw_image image = {.h = info->h, .w = info->w, .c = info->c, .bits = info->bits, .pixels = pixels};
+  return thaw_image_hash(&image, &w->plan->look[i]);
+}
+
 static thaw_status fill_buffer(shard_writer *w, const import_shard *shard, shard_buffer *buffer) {
   const int64_t *order = w->plan->order[shard->part] + shard->first;
   for (int64_t i = 0; i < shard->count; i++) {
     thaw_status status = make_row(w, order[i], buffer->pixels + (size_t)i * row_bytes(&w->plan->info));
     if (status == THAW_ERR_DATA) return thaw_fail_in(status, "%s changed during the import: ", w->source->id[order[i]]);
+    if (status == THAW_OK) status = hash_row(w, order[i], buffer->pixels + (size_t)i * row_bytes(&w->plan->info));
     THAW_TRY(status);
     copy_label(w->source, order[i], i, buffer->labels);
     buffer->ids[i] = w->source->id[order[i]];
@@ -135,6 +142,21 @@ static int64_t *count_classes(const import_source *source, const import_plan *pl
   return histogram;
 }
 
+/* hashes.txt beside the catalogue, under the digest that the catalogue has now. */
+static thaw_status write_hashes(const import_plan *plan, int s, const char *catalog_path) {
+  thaw_catalog *catalog;
+  uint64_t *hash = thaw_new((size_t)plan->size[s], sizeof *hash);
+  if (!hash) return THAW_ERR_MEMORY;
+  for (int64_t i = 0; i < plan->size[s]; i++) hash[i] = plan->look[plan->order[s][i]];
+  thaw_status status = thaw_catalog_open(catalog_path, &catalog);
+  if (status == THAW_OK) {
+    status = thaw_hashes_write(catalog_path, thaw_catalog_info(catalog)->digest, hash, plan->size[s]);
+    thaw_catalog_close(catalog);
+  }
+  thaw_free(hash);
+  return status;
+}
+
 static thaw_status write_catalog(const import_source *source, const import_plan *plan, int s) {
   if (!plan->folder[s]) return THAW_OK;
   const bool classes = source->label_kind == THAW_LABEL_CLASS || source->label_kind == THAW_LABEL_MULTI;
@@ -149,6 +171,7 @@ static thaw_status write_catalog(const import_source *source, const import_plan 
     memcpy(entry[count++].digest, plan->shard[j].digest, 65);
   }
   if (status == THAW_OK) status = thaw_catalog_write(path, &plan->info, entry, count, histogram);
+  if (status == THAW_OK) status = write_hashes(plan, s, path);
   thaw_free(path);
   thaw_free(entry);
   thaw_free(histogram);
@@ -160,6 +183,8 @@ thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, con
   const int rank = thaw_comm_rank(comm), ranks = thaw_comm_size(comm);
   shard_writer writer = {source, survey, plan, options, log, .ranks = ranks};
   thaw_status status = THAW_OK;
+  plan->look = thaw_new((size_t)source->count, sizeof *plan->look);
+  THAW_TRY(thaw_agree(comm, plan->look ? THAW_OK : THAW_ERR_MEMORY));
   for (int s = 0; s < IMPORT_PARTS; s++) writer.total += plan->size[s];
   thaw_progress_begin(log, "writing", "images", writer.total);
   for (int32_t j = 0; status == THAW_OK && j < plan->shards; j++)
@@ -167,6 +192,8 @@ thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, con
   thaw_progress_end(log, NULL);
   THAW_TRY(thaw_agree(comm, status));
   THAW_TRY(gather_digests(comm, plan));
+  /* One rank has each sample's hash, the others have 0. */
+  THAW_TRY(thaw_comm_sum_int(comm, (int64_t *)(void *)plan->look, (size_t)source->count));
   for (int s = IMPORT_PARTS - 1; rank == 0 && status == THAW_OK && s >= 0; s--) {
     status = thaw_import__write_attributes(source, plan, s);
     if (status == THAW_OK) status = write_catalog(source, plan, s);

@@ -304,3 +304,13 @@ thaw_status thaw_catalog_ids(thaw_catalog *catalog, int64_t first, int64_t count
 thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t count, thaw_strings *out) {
   return get_strings(catalog, first, count, true, out);
 }
+
+thaw_status thaw_catalog_grouped(thaw_catalog *catalog, int32_t shard, bool *out) {
+  const char *dataset = catalog->entry[shard].groups;
+  shard_handle *handle;
+  *out = false;
+  if (!dataset) return THAW_OK;
+  THAW_TRY(thaw_shard__handle(catalog, shard, &handle));
+  *out = thaw_h5_exists(handle->images, dataset);
+  return THAW_OK;
+}
