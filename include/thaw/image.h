@@ -46,4 +46,13 @@ static inline int32_t thaw_hash_distance(uint64_t a, uint64_t b) {
   return __builtin_popcountll(a ^ b);
 }
 
+/* ------------------------------------------------------------------ windows of large images
+ * Windows of `size` begin every `stride` (1 .. size) from 0 on; one more ends at the edge where the last would not
+ * reach it. A length below `size` is one window of that length. */
+int32_t thaw_tile_count(int32_t length, int32_t size, int32_t stride);
+int32_t thaw_tile_start(int32_t length, int32_t size, int32_t stride, int32_t index);
+/* A copy of the part of h x w from (top, left) on, which must lie inside. */
+thaw_status thaw_image_crop(const thaw_image *in, int32_t top, int32_t left, int32_t h, int32_t w,
+                            thaw_image *out) THAW_CHECKED;
+
 #endif

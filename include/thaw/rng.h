@@ -16,7 +16,8 @@ typedef enum thaw_purpose {
   THAW_RNG_SPLIT,
   THAW_RNG_MIXUP,
   THAW_RNG_TEST,
-  THAW_RNG_BOOTSTRAP /* sample = replicate, draw = draw / 4 */
+  THAW_RNG_BOOTSTRAP, /* sample = replicate, draw = draw / 4 */
+  THAW_RNG_ANOMALY    /* sample = channel, draw = projected dimension / 4 */
 } thaw_purpose;
 
 /* One stream position. */
