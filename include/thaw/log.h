@@ -30,6 +30,11 @@ void thaw_progress_begin(thaw_log *log, const char *title, const char *unit, int
 void thaw_progress_update(thaw_log *log, int64_t done, const char *note);
 void thaw_progress_end(thaw_log *log, const char *note);
 
+/* From now on the stretch of work is also told in a small JSON file, written anew every few seconds, for those who look
+ * from elsewhere: {"time", "host", "pid", "title", "unit", "done", "total", "elapsed", "note"}, time in seconds since
+ * 1970, elapsed in seconds. That it cannot be written is no failure. NULL: no more, and the file is removed. */
+thaw_status thaw_log_mirror(thaw_log *log, const char *path) THAW_CHECKED;
+
 /* Seconds on the monotonic clock. */
 double thaw_seconds(void);
 

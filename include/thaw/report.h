@@ -24,6 +24,7 @@
 #include "thaw/file.h"
 #include "thaw/image.h"
 #include "thaw/status.h"
+#include "thaw/text.h"
 #include <stdint.h>
 
 typedef struct thaw_series {
@@ -67,6 +68,28 @@ typedef struct thaw_tile {
 } thaw_tile;
 /* A sheet of tiles in rows. */
 thaw_status thaw_plot_tiles(const char *path, const char *title, const thaw_tile *tile, int32_t count) THAW_CHECKED;
+/* ------------------------------------------------------------------ looking at a run from outside
+ * From its files alone (job.yaml, log.jsonl, metrics.csv, progress.json), while it runs on any host. */
+typedef enum thaw_run_state {
+  THAW_RUN_NONE,     /* there is no run yet */
+  THAW_RUN_ACTIVE,   /* it has given a sign of life */
+  THAW_RUN_SILENT,   /* for minutes it has not: at a long evaluation, or dead */
+  THAW_RUN_KILLED,   /* its process on this host is gone without a word */
+  THAW_RUN_STOPPED,  /* after a checkpoint: to be resumed */
+  THAW_RUN_FAILED,   /* with an error */
+  THAW_RUN_COMPLETE, /* to the end of its job */
+} thaw_run_state;
+const char *thaw_run_state_name(thaw_run_state state);
+typedef struct thaw_watch_options {
+  double now;      /* seconds since 1970 */
+  int32_t columns; /* of the terminal, at least 40 */
+  bool ascii;      /* no other characters */
+} thaw_watch_options;
+/* [local] Adds lines for a terminal: state, progress with rate and time left, curves, who waited for whom, the last
+ * checkpoint. */
+thaw_status thaw_run_watch(const char *run_folder, const thaw_watch_options *options, thaw_text *out,
+                           thaw_run_state *state) THAW_CHECKED;
+
 /* learning_curve.png from metrics.csv (loss and first metric, training and validation, phases marked). */
 thaw_status thaw_report_curves(const char *run_folder) THAW_CHECKED;
 /* report.html: one self-contained page (images inlined), with whatever of the files above there is. Also writes

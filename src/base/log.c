@@ -1,4 +1,5 @@
 #include "thaw/log.h"
+#include "thaw/file.h"
 #include "thaw/memory.h"
 #include "thaw/text.h"
 
@@ -12,7 +13,7 @@
 enum { TITLE_SIZE = 96, NOTE_SIZE = 160 };
 
 /* Seconds between two drawings: often enough to look alive, seldom enough for a batch log. */
-static const double terminal_interval = 0.2, batch_interval = 20;
+static const double terminal_interval = 0.2, batch_interval = 20, mirror_interval = 2;
 
 struct thaw_log {
   FILE *stream;
@@ -22,6 +23,8 @@ struct thaw_log {
   char title[TITLE_SIZE], unit[32], note[NOTE_SIZE];
   int64_t total, done;
   double started, drawn;
+  char *mirror, *mirror_temporary; /* NULL: none */
+  double mirrored;
 };
 
 double thaw_seconds(void) {
@@ -61,6 +64,8 @@ void thaw_log_destroy(thaw_log *log) {
   if (!log) return;
   end_line(log);
   fflush(log->stream);
+  thaw_free(log->mirror);
+  thaw_free(log->mirror_temporary);
   thaw_free(log);
 }
 
@@ -110,6 +115,51 @@ void thaw_warn(thaw_log *log, const char *format, ...) {
   va_end(arguments);
 }
 
+/* No fsync: the file is for the moment, and a slow disk must not hold up the work. */
+static void write_mirror(thaw_log *log) {
+  char host[256] = "";
+  struct timespec now;
+  thaw_text json = {0};
+  log->mirrored = thaw_seconds();
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (gethostname(host, sizeof host - 1) != 0) host[0] = 0;
+  thaw_text_add(&json, "{\"time\": %lld.%03ld, \"host\": ", (long long)now.tv_sec, now.tv_nsec / 1000000);
+  thaw_text_add_json(&json, host);
+  thaw_text_add(&json, ", \"pid\": %ld, \"title\": ", (long)getpid());
+  thaw_text_add_json(&json, log->title);
+  thaw_text_add(&json, ", \"unit\": ");
+  thaw_text_add_json(&json, log->unit);
+  thaw_text_add(&json, ", \"done\": %lld, \"total\": %lld, \"elapsed\": %.3f, \"note\": ", (long long)log->done,
+                (long long)log->total, log->mirrored - log->started);
+  thaw_text_add_json(&json, log->note);
+  thaw_text_add(&json, "}\n");
+  FILE *file = json.failed ? NULL : fopen(log->mirror_temporary, "we");
+  if (file) {
+    bool written = fwrite(json.data, 1, json.length, file) == json.length;
+    written = fclose(file) == 0 && written;
+    if (!written || rename(log->mirror_temporary, log->mirror) != 0) unlink(log->mirror_temporary);
+  }
+  thaw_text_clear(&json);
+}
+
+thaw_status thaw_log_mirror(thaw_log *log, const char *path) {
+  if (!log) return THAW_OK;
+  if (log->mirror) unlink(log->mirror);
+  thaw_free(log->mirror);
+  thaw_free(log->mirror_temporary);
+  log->mirror = path ? thaw_copy_text(path) : NULL;
+  log->mirror_temporary = path ? thaw_file_temporary(path) : NULL;
+  if (!path) return THAW_OK;
+  if (log->mirror && log->mirror_temporary) {
+    write_mirror(log);
+    return THAW_OK;
+  }
+  thaw_free(log->mirror);
+  thaw_free(log->mirror_temporary);
+  log->mirror = log->mirror_temporary = NULL;
+  return THAW_ERR_MEMORY;
+}
+
 static void draw(thaw_log *log) {
   double elapsed = thaw_seconds() - log->started, rate = elapsed > 0 ? (double)log->done / elapsed : 0;
   char done[32], total[32], left[32];
@@ -135,17 +185,21 @@ void thaw_progress_begin(thaw_log *log, const char *title, const char *unit, int
   log->total = total;
   log->done = 0;
   log->started = log->drawn = thaw_seconds();
+  if (log->mirror && log->started - log->mirrored >= mirror_interval) write_mirror(log);
 }
 
 void thaw_progress_update(thaw_log *log, int64_t done, const char *note) {
   if (!log) return;
   log->done = done;
   if (note) snprintf(log->note, sizeof log->note, "%s", note);
+  double now = thaw_seconds();
+  if (log->mirror && now - log->mirrored >= mirror_interval) write_mirror(log);
   double interval = log->terminal ? terminal_interval : batch_interval;
-  if (log->level >= THAW_NORMAL && thaw_seconds() - log->drawn >= interval) draw(log);
+  if (log->level >= THAW_NORMAL && now - log->drawn >= interval) draw(log);
 }
 
 void thaw_progress_end(thaw_log *log, const char *note) {
+  if (log && log->mirror && thaw_seconds() - log->mirrored >= mirror_interval) write_mirror(log);
   if (!log || log->level < THAW_NORMAL) return;
   double elapsed = thaw_seconds() - log->started, rate = elapsed > 0 ? (double)log->done / elapsed : 0;
   char done[32], took[32];

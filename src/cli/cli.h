@@ -90,7 +90,7 @@ thaw_status cli_read_shared(cli_context *cli, const char *path, size_t limit, ch
 thaw_status cli_read_job(cli_context *cli, const char *path, thaw_job **out) THAW_CHECKED;
 /* [collective] Starts the watchdog of thaw/comm.h, or changes its time: THAW_WATCHDOG_SECONDS of rank 0's environment,
  * if set, else `seconds`. */
-thaw_status cli_watch(cli_context *cli, double seconds) THAW_CHECKED;
+thaw_status cli_watchdog(cli_context *cli, double seconds) THAW_CHECKED;
 /* [local] "thaw help job". */
 thaw_status cli_help_job(cli_context *cli) THAW_CHECKED;
 
@@ -98,6 +98,7 @@ thaw_status cli_help_job(cli_context *cli) THAW_CHECKED;
 thaw_status cli_import(cli_context *cli);
 thaw_status cli_lr_find(cli_context *cli);
 thaw_status cli_train(cli_context *cli);
+thaw_status cli_watch(cli_context *cli);
 thaw_status cli_inspect(cli_context *cli);
 thaw_status cli_evaluate(cli_context *cli);
 thaw_status cli_compare(cli_context *cli);

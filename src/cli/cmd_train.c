@@ -110,7 +110,7 @@ thaw_status cli_train(cli_context *cli) {
   thaw_text command = {0};
   describe_command(cli, &command);
   options.command = command.data;
-  thaw_status status = cli_watch(cli, job->training.watchdog_seconds);
+  thaw_status status = cli_watchdog(cli, job->training.watchdog_seconds);
   if (status == THAW_OK) status = cli_leaks_job(cli, job);
   if (status == THAW_OK) status = thaw_train(cli->comm, job, &options, cli->log, &result);
   if (status == THAW_OK) {

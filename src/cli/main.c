@@ -105,7 +105,7 @@ int main(int argc, char **argv) {
     fprintf(stderr, "error: %s\n", thaw_message());
     return thaw_exit_code(status);
   }
-  status = cli_watch(&cli, WATCHDOG_SECONDS);
+  status = cli_watchdog(&cli, WATCHDOG_SECONDS);
   if (status == THAW_OK) status = flush_output(dispatch(&cli, argc, argv));
   status = settle(cli.comm, status);
   thaw_log_destroy(cli.log);

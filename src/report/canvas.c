@@ -119,6 +119,7 @@ const char *report_clean(const char *text, char *out, size_t size) {
     else
       memcpy(out + at, text, length);
     if (length == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f)) out[at] = ' ';
+    if (length == 2 && (unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0) out[at] = out[at + 1] = ' ';
     at += need;
     text += need;
   }

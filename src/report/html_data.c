@@ -15,12 +15,6 @@ typedef struct data_sheet {
   const char *folder; /* the run folder */
 } data_sheet;
 
-static double number(const thaw_yaml *map, const char *key) {
-  const char *text = report_text_of(map, key);
-  double value = NAN;
-  return text && thaw_parse_double(text, &value) == THAW_OK ? value : NAN;
-}
-
 static void add_count(thaw_text *out, double value) {
   char text[32];
   thaw_text_add(out, "%s", isfinite(value) ? thaw_format_count((int64_t)value, text) : "\xe2\x80\x93");
@@ -39,7 +33,7 @@ static void add_set(thaw_text *out, const thaw_yaml *set) {
   thaw_text_add(out, "<tr><th>");
   add_text(out, set, "name");
   thaw_text_add(out, "</th><td>");
-  add_count(out, number(set, "samples"));
+  add_count(out, report_number_of(set, "samples"));
   thaw_text_add(out, " samples of ");
   for (const thaw_yaml *side = shape ? shape->child : NULL; side; side = side->next) {
     thaw_text_add(out, "%s", separator);
@@ -65,7 +59,7 @@ static const thaw_yaml *item_at(const thaw_yaml *list, int32_t index) {
 
 static const thaw_yaml *strip_of(const data_sheet *d, int32_t index) {
   for (const thaw_yaml *strip = d->strips ? d->strips->child : NULL; strip; strip = strip->next)
-    if (number(strip, "class") == index) return strip;
+    if (report_number_of(strip, "class") == index) return strip;
   return NULL;
 }
 
@@ -84,7 +78,8 @@ static void add_bars(const data_sheet *d, int32_t index, const double *largest, 
   for (int32_t i = 0; i < d->sets; i++) {
     const thaw_yaml *class = item_at(thaw_yaml_get(d->set[i], "classes"), index);
     if (!class) continue;
-    double yes = number(class, "yes"), unknown = number(class, "unknown"), samples = number(d->set[i], "samples");
+    double yes = report_number_of(class, "yes"), unknown = report_number_of(class, "unknown"),
+           samples = report_number_of(d->set[i], "samples");
     thaw_text_add(out, "<div class=bar><i class=c%d style=\"width:%.1f%%\"></i><span>", i,
                   largest[i] > 0 ? 100 * yes / largest[i] : 0);
     add_text(out, d->set[i], "name");
@@ -106,7 +101,7 @@ static thaw_status add_classes(const data_sheet *d, thaw_text *out) {
   for (int32_t i = 0; i < d->sets; i++) {
     const thaw_yaml *list = thaw_yaml_get(d->set[i], "classes");
     for (const thaw_yaml *c = list ? list->child : NULL; c; c = c->next)
-      largest[i] = fmax(largest[i], number(c, "yes"));
+      largest[i] = fmax(largest[i], report_number_of(c, "yes"));
   }
   thaw_text_add(out, "<h3>Classes</h3>\n<div class=grid>\n");
   int32_t index = 0;
@@ -144,10 +139,12 @@ static void add_target(const thaw_yaml *set, const thaw_yaml *target, thaw_text 
   add_text(out, target, "name");
   thaw_text_add(out, "</b> <span>");
   add_text(out, set, "name");
-  if (isfinite(number(target, "mean")))
-    thaw_text_add(out, ": %.4g to %.4g, mean %.4g, deviation %.4g", number(target, "low"), number(target, "high"),
-                  number(target, "mean"), number(target, "deviation"));
-  if (number(target, "unknown") > 0) thaw_text_add(out, ", unknown %.0f", number(target, "unknown"));
+  if (isfinite(report_number_of(target, "mean")))
+    thaw_text_add(out, ": %.4g to %.4g, mean %.4g, deviation %.4g", report_number_of(target, "low"),
+                  report_number_of(target, "high"), report_number_of(target, "mean"),
+                  report_number_of(target, "deviation"));
+  if (report_number_of(target, "unknown") > 0)
+    thaw_text_add(out, ", unknown %.0f", report_number_of(target, "unknown"));
   thaw_text_add(out, "</span>\n");
   add_histogram(target, out);
   thaw_text_add(out, "</div>\n");

@@ -2,6 +2,7 @@
 #include "report/report_private.h"
 #include "thaw/memory.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { FILE_LIMIT = 256 << 20 };
@@ -15,6 +16,12 @@ void report_log_clear(report_log *log) {
 const char *report_text_of(const thaw_yaml *map, const char *key) {
   const thaw_yaml *node = thaw_yaml_get(map, key);
   return node && node->kind == THAW_YAML_SCALAR ? node->value : NULL;
+}
+
+double report_number_of(const thaw_yaml *map, const char *key) {
+  const char *text = report_text_of(map, key);
+  double value = NAN;
+  return text && thaw_parse_double(text, &value) == THAW_OK ? value : NAN;
 }
 
 /* The last line of a running job may be half written: what cannot be read is passed over. */

@@ -101,6 +101,16 @@ typedef struct report_log {
 thaw_status report_log_read(const char *path, report_log *out) THAW_CHECKED;
 void report_log_clear(report_log *log);
 const char *report_text_of(const thaw_yaml *map, const char *key); /* a scalar's text; NULL when absent */
+double report_number_of(const thaw_yaml *map, const char *key);    /* NaN when absent or no number */
+
+/* ------------------------------------------------------------------ on a terminal (watch_curves.c) */
+/* A curve in one line of at most `width` characters, from the smallest to the largest finite value; a gap is a blank.
+ */
+void report_add_sparkline(thaw_text *out, const double *value, int32_t count, int32_t width, bool ascii);
+/* "[#####.....]" */
+void report_add_bar(thaw_text *out, double share, int32_t width);
+/* One line per loss and metric: first value, curve, last value, best value and its epoch. */
+void report_add_curves(thaw_text *out, const report_metrics *metrics, int32_t columns, bool ascii);
 
 /* ------------------------------------------------------------------ the page (html.c, html_*.c) */
 void report_add_base64(thaw_text *out, const void *data, size_t size);

@@ -145,8 +145,12 @@ static thaw_status prepare_folder(trainer *t, const char *hosts) {
   int ranks = thaw_comm_size(t->comm);
   THAW_TRY(train_folder_prepare(&t->folder, t->session, hosts, ranks));
   if (t->folder.resume) THAW_TRY(train_history_write(&t->state, t->folder.path)); /* rows after the checkpoint go */
-  char members[64];
+  char members[64], *progress = thaw_path_join(t->folder.path, "progress.json");
+  thaw_status status = progress ? thaw_log_mirror(t->log, progress) : THAW_ERR_MEMORY;
+  thaw_free(progress);
+  THAW_TRY(status);
   snprintf(members, sizeof members, "\"ranks\": %d, \"steps\": %lld", ranks, (long long)t->state.steps);
+  t->begun = true;
   return train_event(t->folder.path, t->folder.resume ? "resume" : "start", members);
 }
 

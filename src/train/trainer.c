@@ -161,6 +161,22 @@ static thaw_status run_steps(trainer *t) {
   return THAW_OK;
 }
 
+/* [local] rank 0: how long each of the first ranks waited. */
+static thaw_status note_waiting(const trainer *t, const double *waited, int size, int slowest, double seconds) {
+  const int most = 1024;
+  thaw_text members = {0};
+  thaw_text_add(&members, "\"epoch\": %lld, \"seconds\": %.3f, \"slowest\": %d, \"slowest_host\": ",
+                (long long)t->state.epochs + 1, seconds, slowest);
+  thaw_text_add_json(&members, thaw_comm_host_of(t->comm, slowest));
+  thaw_text_add(&members, ", \"waited\": [");
+  for (int rank = 0; rank < size && rank < most; rank++)
+    thaw_text_add(&members, "%s%.3f", rank ? ", " : "", waited[rank]);
+  thaw_text_add(&members, "]");
+  thaw_status status = members.failed ? THAW_ERR_MEMORY : train_event(t->folder.path, "waiting", members.data);
+  thaw_text_clear(&members);
+  return status;
+}
+
 /* [collective] Who made the others wait: the rank that itself waited least in MPI calls since `before`. */
 static thaw_status show_waiting(trainer *t, double before) {
   const double worth_saying = 0.2, seconds = thaw_seconds() - t->epoch_started;
@@ -182,6 +198,8 @@ static thaw_status show_waiting(trainer *t, double before) {
   if (status == THAW_OK && seconds > 10 && for_it > worth_saying * seconds)
     thaw_info(t->log, "rank %d (%s) is slow: the others waited for it %.0f %% of the epoch", slowest,
               thaw_comm_host_of(t->comm, slowest), 100 * for_it / seconds);
+  if (status == THAW_OK)
+    status = thaw_agree(t->comm, t->root ? note_waiting(t, waited, size, slowest, seconds) : THAW_OK);
   thaw_free(waited);
   return status;
 }
@@ -347,6 +365,20 @@ static thaw_status report(trainer *t, thaw_train_result *out) {
   return thaw_agree(t->comm, t->root ? train_event(t->folder.path, "end", members) : THAW_OK);
 }
 
+/* [local] rank 0: what ended the run is told in its log; the message stays what it was. */
+static thaw_status note_failure(const trainer *t, thaw_status failure) {
+  thaw_text members = {0};
+  char *message = thaw_copy_text(thaw_message());
+  thaw_text_add(&members, "\"message\": ");
+  thaw_text_add_json(&members, message ? message : "");
+  if (members.failed || train_event(t->folder.path, "fail", members.data) != THAW_OK)
+    thaw_warn(t->log, "%s: %s", t->folder.path, thaw_message());
+  thaw_text_clear(&members);
+  thaw_status status = thaw_fail(failure, "%s", message ? message : "");
+  thaw_free(message);
+  return status;
+}
+
 thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
                        thaw_train_result *out) {
   trainer t = {.comm = comm, .job = job, .log = log, .root = thaw_comm_rank(comm) == 0};
@@ -354,6 +386,9 @@ thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_op
   thaw_status status = trainer_begin(&t, options);
   if (status == THAW_OK) status = run(&t);
   if (status == THAW_OK) status = report(&t, out);
+  if (status != THAW_OK && status != THAW_STOPPED && t.begun) status = note_failure(&t, status);
+  thaw_status ended = thaw_log_mirror(t.log, NULL);
+  if (status == THAW_OK) status = ended;
   train_writer_destroy(t.writer);
   train_step_clear(&t.step);
   train_state_clear(&t.state);

@@ -10,7 +10,8 @@ typedef struct trainer {
   thaw_comm *comm;
   const thaw_job *job;
   thaw_log *log;
-  bool root; /* rank 0: the one that writes */
+  bool root;  /* rank 0: the one that writes */
+  bool begun; /* rank 0: the folder tells of this run */
   thaw_session *session;
   train_folder folder; /* path on every rank, the rest on rank 0 */
   train_signals signals;

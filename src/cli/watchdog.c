@@ -21,7 +21,7 @@ static thaw_status read_environment(double *seconds) {
   return thaw_fail(THAW_ERR_USAGE, "THAW_WATCHDOG_SECONDS is '%s', it must be a number of seconds, 0: off", text);
 }
 
-thaw_status cli_watch(cli_context *cli, double seconds) {
+thaw_status cli_watchdog(cli_context *cli, double seconds) {
   thaw_status status = cli_is_root(cli) ? read_environment(&seconds) : THAW_OK;
   THAW_TRY(cli_share_status(cli, status));
   THAW_TRY(thaw_comm_broadcast(cli->comm, 0, &seconds, sizeof seconds));
