@@ -61,6 +61,9 @@ thaw_status thaw_comm_broadcast_new(thaw_comm *comm, int root, char **data, size
  * elsewhere) and the byte counts per rank in *sizes_out (new; NULL elsewhere). Works above 2 GiB. */
 thaw_status thaw_comm_gather(thaw_comm *comm, const void *data, size_t size, char **out,
                              size_t **sizes_out) THAW_CHECKED;
+/* [collective] Rank r brings sizes[r] bytes in `data`; every rank gets all of them in rank order in `all`. The sizes
+ * are known everywhere and add up to less than 2 GiB. */
+thaw_status thaw_comm_gather_all(thaw_comm *comm, const void *data, const size_t *sizes, void *all) THAW_CHECKED;
 /* [collective] */
 thaw_status thaw_comm_sum_int(thaw_comm *comm, int64_t *values, size_t count) THAW_CHECKED;
 thaw_status thaw_comm_max_int(thaw_comm *comm, int64_t *values, size_t count) THAW_CHECKED;

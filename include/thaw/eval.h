@@ -56,6 +56,10 @@ typedef struct thaw_evaluate_desc {
   int32_t metrics, outputs, slice, max_samples;
   bool keep_predictions;
   const char *title;
+  /* Of losses of whole batches: samples of a batch, and of a class side by side in it (0: any). The batches are those
+   * of an epoch 0 of `seed` over this data. */
+  int32_t batch, samples_per_class;
+  uint64_t seed;
 } thaw_evaluate_desc;
 /* [collective] */
 thaw_status thaw_evaluate(thaw_comm *comm, const thaw_evaluate_desc *desc, thaw_log *log,

@@ -42,13 +42,14 @@ typedef enum thaw_leaks_rule { THAW_LEAKS_REFUSE, THAW_LEAKS_WARN, THAW_LEAKS_IG
 typedef struct thaw_data_config {
   char *train, *validation, *test; /* catalog.yaml paths, resolved against the job file's folder; train required */
   thaw_augment_config augment;
-  int32_t resize;         /* 0 bilinear antialiased when shard size differs from the input, 1 error */
-  int32_t shuffle;        /* 0 full, 1 chunked */
-  int32_t shuffle_chunk;  /* samples per block, default 256 */
-  int32_t shuffle_window; /* blocks mixed at a time, default 8 */
-  char *stage;            /* folder on a disk of each node, may name environment variables; NULL: none */
-  bool stage_keep;        /* what was staged stays for the next run, default true */
-  int32_t leaks;          /* thaw_leaks_rule: what is in two of the data sets, default refuse */
+  int32_t resize;            /* 0 bilinear antialiased when shard size differs from the input, 1 error */
+  int32_t shuffle;           /* 0 full, 1 chunked */
+  int32_t shuffle_chunk;     /* samples per block, default 256 */
+  int32_t shuffle_window;    /* blocks mixed at a time, default 8 */
+  int32_t samples_per_class; /* samples of one class side by side in a batch; 0: off */
+  char *stage;               /* folder on a disk of each node, may name environment variables; NULL: none */
+  bool stage_keep;           /* what was staged stays for the next run, default true */
+  int32_t leaks;             /* thaw_leaks_rule: what is in two of the data sets, default refuse */
 } thaw_data_config;
 
 typedef struct thaw_cache_config {

@@ -132,7 +132,8 @@ extern const thaw_layer_ops thaw_layer_input, thaw_layer_conv2d, thaw_layer_dept
     thaw_layer_average_pooling, thaw_layer_zero_padding, thaw_layer_batch_normalization, thaw_layer_activation,
     thaw_layer_re_lu, thaw_layer_dense, thaw_layer_dropout, thaw_layer_flatten, thaw_layer_global_average_pooling,
     thaw_layer_global_max_pooling, thaw_layer_add, thaw_layer_concatenate, thaw_layer_multiply, thaw_layer_reshape,
-    thaw_layer_rescaling, thaw_layer_normalization, thaw_layer_separable_conv2d;
+    thaw_layer_rescaling, thaw_layer_normalization, thaw_layer_separable_conv2d, thaw_layer_unit_normalization,
+    thaw_layer_cosine_dense;
 /* After infer: the kernel descriptors of convolutions (activation and bias apart) and of poolings. A separable
  * convolution has two, of its depthwise and of its pointwise part. */
 thaw_conv_desc thaw_layer_conv_desc(const thaw_layer *layer);
@@ -164,6 +165,9 @@ typedef struct thaw_dense_config { /* "dense" */
   double kernel_l1, kernel_l2, bias_l1, bias_l2;
   int32_t kernel_initializer; /* a thaw_initializer */
 } thaw_dense_config;
+typedef struct thaw_cosine_dense_config { /* "cosine_dense" */
+  int32_t units;
+} thaw_cosine_dense_config;
 typedef struct thaw_dropout_config { /* "dropout" */
   double rate;
   bool whole_samples; /* all values of a sample share one draw */
@@ -185,8 +189,8 @@ typedef struct thaw_rescaling_config { /* "rescaling": x * scale + offset */
   double scale[THAW_RESCALING_MAX], offset[THAW_RESCALING_MAX];
   int32_t scales, offsets; /* 1: one for all channels; else one per channel */
 } thaw_rescaling_config;
-/* "separable_conv2d" takes a thaw_conv2d_config. "flatten", "add", "multiply", "normalization", "concatenate" and
- * "input" have no options. */
+/* "separable_conv2d" takes a thaw_conv2d_config. "flatten", "add", "multiply", "normalization", "concatenate", "input"
+ * and "unit_normalization" have no options. */
 
 typedef enum thaw_initializer {
   THAW_GLOROT_UNIFORM,

@@ -16,11 +16,17 @@ typedef struct thaw_epoch {
   /* 0: one permutation of all samples. Else blocks of `chunk` consecutive samples are permuted, then the samples within
    * each window of `window` * `chunk` positions: those that are read together lie in few places. */
   int32_t chunk, window;
+  const uint64_t *order; /* [samples]: the sample at each position, in place of all that; NULL: none */
 } thaw_epoch;
 int64_t thaw_epoch_steps(const thaw_epoch *epoch); /* ceil(samples / batch): the last may be short */
 
 /* The sample at `position` of the epoch: a bijection of 0 .. samples-1 in O(1) time and memory. */
 uint64_t thaw_epoch_sample(const thaw_epoch *epoch, uint64_t position);
+
+/* An order for thaw_epoch.order in which `per_class` samples of a class follow one another and classes take turns; what
+ * is left of each class comes last. Each sample once; a pure function of the class indices, seed and epoch. */
+thaw_status thaw_class_order(const thaw_labels *labels, int64_t samples, int32_t per_class, uint64_t seed,
+                             uint32_t epoch, uint64_t *order) THAW_CHECKED;
 
 /* The share of `rank` in global step `step`: whole slices, dealt in contiguous runs, as even as can be. */
 typedef struct thaw_step_share {

@@ -16,6 +16,15 @@ typedef struct thaw_loss_ops {
    * activation; z the logits before it when `from_logits` (then dy is d/dz). */
   void (*evaluate)(const void *config, const float *label, const float *y, const float *z, bool from_logits,
                    int32_t rows, int32_t outputs, double scale, double *value, float *dy);
+  /* Losses on cosines (arcface, cosface), else NULL: turns rows of cosines, in place, into the probabilities of the
+   * classifier without its margin. The network's last layer has to be a cosine_dense. */
+  void (*probabilities)(const void *config, int64_t rows, int32_t outputs, float *y);
+  /* Losses of several samples together (triplet), whose `evaluate` is NULL, else NULL: one whole batch. y [rows]
+   * [outputs] are embeddings, label [rows] class indices. The mean of value[rows] is the loss of the batch; dy, unless
+   * NULL, [rows][outputs] is its gradient. scratch: of scratch_doubles(rows, outputs). */
+  size_t (*scratch_doubles)(int32_t rows, int32_t outputs);
+  void (*evaluate_batch)(const void *config, const float *label, const float *y, int32_t rows, int32_t outputs,
+                         double *scratch, double *value, float *dy);
 } thaw_loss_ops;
 extern const thaw_loss_ops *const thaw_losses[]; /* NULL-terminated */
 const thaw_loss_ops *thaw_loss_find(const char *name);

@@ -25,6 +25,8 @@ typedef struct thaw_session {
   const thaw_loss_ops *loss;
   thaw_metric metric[8];
   int32_t metrics, outputs;
+  bool part;             /* the last layers of the head are left out */
+  bool embedding;        /* thaw_session_options.embedding */
   int32_t share_samples; /* of one rank in one batch, whole slices */
   int32_t max_samples;   /* of one call of the live part: less than that where memory is short */
   double *target; /* [2][outputs]: means and deviations of the training targets, with training.target_scaling; the last
@@ -57,6 +59,9 @@ typedef struct thaw_session_options {
   bool stage;                        /* shards are copied to the nodes first where the job says so (data.stage) */
   bool (*stop)(const void *context); /* ends the copying; NULL: never */
   const void *stop_context;
+  bool embedding;    /* the network ends with its embedding: without a cosine_dense at its end; labels of any number of
+                        classes are read where the data has them. For sessions that do not train */
+  const char *layer; /* with `embedding`: it ends with this layer of the head instead; NULL: none */
 } thaw_session_options;
 
 /* [collective] Builds the network, reads weights, opens data and checks that all fit together; ranks agree that job,
@@ -71,6 +76,10 @@ void thaw_session_destroy(thaw_session *session);
 /* [collective] Evaluates `data` (one of the session's) with its labels, if it has any. */
 thaw_status thaw_session_evaluate(thaw_session *session, thaw_comm *comm, thaw_session_data *data, const char *title,
                                   bool keep_predictions, thaw_log *log, thaw_evaluation *out) THAW_CHECKED;
+
+/* [local] Outputs that thaw_session_evaluate does not turn into probabilities itself, [rows][outputs], in place: rows
+ * of cosines under arcface and cosface; others stay as they are. */
+void thaw_session_probabilities(const thaw_session *session, int64_t rows, float *y);
 
 /* What a phase costs. Bytes are those of one rank unless said otherwise. */
 typedef struct thaw_estimate {

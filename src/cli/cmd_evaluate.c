@@ -202,6 +202,11 @@ static bool has_validation(const thaw_session *s, const thaw_session_data *data)
 }
 
 static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate_options *o) {
+  if (run->session->loss->evaluate_batch)
+    return thaw_fail(THAW_ERR_USAGE,
+                     "%s was trained with %s and names no classes: judge its embeddings with thaw embed "
+                     "and thaw match",
+                     run->folder, run->session->loss->schema->name);
   thaw_session *s = run->session;
   thaw_session_data *data = s->test.catalog ? &s->test : &s->validation;
   if (!data->catalog)

@@ -16,7 +16,8 @@ static const char details[] =
     "The model takes images as the backbone expects them: the attribute `preprocessing` of the .h5 file, and the "
     "member\n"
     "thaw.json of the archive, say how (caffe, tf, torch, raw), `class_names` what its outputs mean; in an ONNX model\n"
-    "these are metadata_props.\n\n"
+    "these are metadata_props. Of a run with arcface, cosface or triplet it is the embedding that is written: without\n"
+    "the cosine_dense at the end, and not compiled.\n\n"
     "  thaw export runs/chest-vgg16 --output chest.keras\n";
 
 typedef struct export_options {
@@ -55,11 +56,25 @@ static bool ends_with(const char *text, const char *end) {
   return length >= size && strcmp(text + length - size, end) == 0;
 }
 
+static thaw_status write_as(const thaw_session *s, const char *path, const thaw_export_options *options) {
+  if (ends_with(path, ".onnx")) return thaw_weights_export_onnx(s->graph, path, options);
+  return ends_with(path, ".keras") ? thaw_weights_export_keras(s->graph, path, options)
+                                   : thaw_weights_export(s->graph, path, options);
+}
+
+/* Embeddings: their outputs name no classes, and Keras does not know what they were trained by. */
+static bool is_embedding(const thaw_session *s) {
+  return s->loss->evaluate_batch || s->loss->probabilities;
+}
+
 /* Whole models carry what Keras needs to go on training. */
 static thaw_status write_whole(const cli_run *run, const char *path) {
   const thaw_session *s = run->session;
   thaw_keras_training_text text;
   thaw_keras_slots *slots = NULL;
+  const thaw_export_options bare = {.name = run->job->name,
+                                    .preprocessing = thaw_preprocessing_names[s->input.preprocessing]};
+  if (is_embedding(s)) return write_as(s, path, &bare);
   thaw_status status = thaw_keras_training(run->job, s->phase, &text);
   bool archive = ends_with(path, ".keras");
   if (status == THAW_OK && archive) status = thaw_keras_slots_read(run->checkpoint, run->job, s->phase, &slots);
@@ -72,11 +87,7 @@ static thaw_status write_whole(const cli_run *run, const char *path) {
                                        .preprocessing = thaw_preprocessing_names[s->input.preprocessing],
                                        .classes = &s->classes,
                                        .training = &training};
-  if (status == THAW_OK && ends_with(path, ".onnx"))
-    status = thaw_weights_export_onnx(s->graph, path, &options);
-  else if (status == THAW_OK)
-    status =
-        archive ? thaw_weights_export_keras(s->graph, path, &options) : thaw_weights_export(s->graph, path, &options);
+  if (status == THAW_OK) status = write_as(s, path, &options);
   thaw_keras_slots_free(slots);
   thaw_keras_training_clear(&text);
   return status;
@@ -106,7 +117,7 @@ thaw_status cli_export(cli_context *cli) {
   export_options o = {0};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
-  const thaw_session_options options = {0};
+  const thaw_session_options options = {.embedding = true}; /* margins belong to the training */
   cli_run run;
   THAW_TRY(cli_run_open(cli, cli->argument[0], o.checkpoint, &options, &run));
   thaw_status status = export_run(cli, &run, &o);

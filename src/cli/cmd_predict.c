@@ -39,7 +39,7 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
 
 /* A network with several outputs under a class loss, or one sigmoid output. */
 static bool classifies(const thaw_session *s) {
-  return s->loss->fused != THAW_LINEAR;
+  return s->loss->fused != THAW_LINEAR || s->loss->probabilities;
 }
 
 static thaw_status write_rows(cli_context *cli, const thaw_session *s, const char *path, int64_t count, const float *y,
@@ -84,6 +84,7 @@ static thaw_status predict_images(cli_context *cli, const cli_run *run, const th
                                   .batch = s->max_samples < 8 ? s->max_samples : 8};
   thaw_predictions p;
   THAW_TRY(thaw_predict_files(cli->comm, &desc, cli->log, &p));
+  if (p.y) thaw_session_probabilities(s, p.count, p.y);
   thaw_status status = write_rows(cli, s, path, p.count, p.y, files, p.failed ? &p.error : NULL);
   int64_t failed = p.failed;
   if (status == THAW_OK) status = thaw_comm_broadcast(cli->comm, 0, &failed, sizeof failed);

@@ -10,6 +10,7 @@ const cli_verb cli_verbs[] = {
     {"evaluate", "loss, metrics, ROC, calibration, subgroups of a run, with intervals", cli_evaluate},
     {"compare", "two evaluated runs: is the difference more than chance?", cli_compare},
     {"predict", "outputs and classes for shards or images", cli_predict},
+    {"embed", "embeddings of shards or images, to compare faces and the like", cli_embed},
     {"explain", "where the network looks, and which training images are alike", cli_explain},
     {"style", "paint pictures in the style of another", cli_style},
     {"report", "plots and a page about a run", cli_report},

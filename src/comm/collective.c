@@ -2,6 +2,7 @@
 #include "comm/comm_private.h"
 #include "thaw/memory.h"
 
+#include <limits.h>
 #include <string.h>
 
 static size_t chunk_of(size_t left) {
@@ -27,6 +28,26 @@ thaw_status thaw_comm_broadcast(thaw_comm *comm, int root, void *data, size_t si
     THAW_TRY(comm_check(comm, MPI_Bcast((char *)data + done, (int)part, MPI_BYTE, root, comm->world), "MPI_Bcast"));
   }
   return THAW_OK;
+}
+
+thaw_status thaw_comm_gather_all(thaw_comm *comm, const void *data, const size_t *sizes, void *all) {
+  size_t ranks = (size_t)comm->size, total = 0;
+  for (size_t r = 0; r < ranks; r++) total += sizes[r];
+  if (total > INT_MAX) return thaw_fail(THAW_ERR_INTERNAL, "%zu bytes are too many to be gathered at once", total);
+  if (ranks == 1) {
+    memcpy(all, data, total);
+    return THAW_OK;
+  }
+  int *count = thaw_new(2 * ranks, sizeof *count);
+  THAW_TRY(thaw_agree(comm, count ? THAW_OK : THAW_ERR_MEMORY));
+  for (size_t r = 0, at = 0; r < ranks; at += sizes[r++]) {
+    count[r] = (int)sizes[r];
+    count[ranks + r] = (int)at;
+  }
+  comm_enter(comm, "MPI_Allgatherv");
+  int code = MPI_Allgatherv(data, count[comm->rank], MPI_BYTE, all, count, count + ranks, MPI_BYTE, comm->world);
+  thaw_free(count);
+  return comm_check(comm, code, "MPI_Allgatherv");
 }
 
 thaw_status thaw_comm_broadcast_new(thaw_comm *comm, int root, char **data, size_t *size) {

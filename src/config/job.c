@@ -217,12 +217,19 @@ static thaw_status read_class_weights(const reader *r, const thaw_yaml *node, th
   return THAW_OK;
 }
 
+/* What a loss is watched by, by its name: accuracy where there are classes, nothing where there are embeddings. */
+static const char *default_metric(const char *loss) {
+  if (strstr(loss, "crossentropy") || !strcmp(loss, "arcface") || !strcmp(loss, "cosface")) return "accuracy";
+  return strcmp(loss, "triplet") ? "mae" : NULL;
+}
+
 static thaw_status default_metrics(const reader *r, const thaw_yaml *node) {
   thaw_training_config *training = &r->job->training;
-  if (!config_is_null(thaw_yaml_get(node, "metrics"))) return THAW_OK;
+  const char *metric = default_metric(training->loss.schema->name);
+  if (!metric || !config_is_null(thaw_yaml_get(node, "metrics"))) return THAW_OK;
   training->metrics.item = thaw_arena_new(r->source.arena, 1, sizeof *training->metrics.item);
   if (!training->metrics.item) return THAW_ERR_MEMORY;
-  training->metrics.item[0] = strstr(training->loss.schema->name, "crossentropy") ? "accuracy" : "mae";
+  training->metrics.item[0] = metric;
   training->metrics.count = 1;
   return THAW_OK;
 }

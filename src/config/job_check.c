@@ -65,6 +65,18 @@ static thaw_status check_labels(const checker *c) {
   return THAW_OK;
 }
 
+static thaw_status check_samples_per_class(const checker *c, const thaw_yaml *root) {
+  const thaw_data_config *data = &c->job->data;
+  const thaw_yaml *node = thaw_yaml_get(thaw_yaml_get(root, "data"), "samples_per_class");
+  int32_t line = node ? node->line : root->line;
+  if (data->samples_per_class == 0) return THAW_OK;
+  if (c->job->training.batch_size % data->samples_per_class)
+    return config_fail(c->source, line, "data.samples_per_class", "%d does not divide training.batch_size, %d",
+                       data->samples_per_class, c->job->training.batch_size);
+  if (data->shuffle) return config_fail(c->source, line, "data.samples_per_class", "does not go with shuffle: chunked");
+  return THAW_OK;
+}
+
 static thaw_status check_crop(const checker *c, const thaw_yaml *root) {
   const thaw_augment_config *augment = &c->job->data.augment;
   const thaw_yaml *node = thaw_yaml_get(thaw_yaml_get(thaw_yaml_get(root, "data"), "augment"), "crop");
@@ -119,6 +131,7 @@ thaw_status config_check_job(const config_source *source, const thaw_yaml *root,
   THAW_TRY(check_metrics(&c));
   THAW_TRY(check_labels(&c));
   THAW_TRY(check_crop(&c, root));
+  THAW_TRY(check_samples_per_class(&c, root));
   THAW_TRY(check_reduce_lr(&c));
   THAW_TRY(check_accumulate(&c));
   THAW_TRY(check_auto(&c));

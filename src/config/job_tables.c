@@ -97,6 +97,16 @@ static const thaw_field data_fields[] = {
      .high = 1000000,
      .fallback = 8,
      .help = "chunked: blocks whose samples are mixed"},
+    {.name = "samples_per_class",
+     .kind = THAW_FIELD_INT,
+     .quiet = true,
+     .offset = offsetof(thaw_data_config, samples_per_class),
+     .low = 0,
+     .high = 100000,
+     .fallback = 0,
+     .help =
+         "batches hold this many samples of each of batch_size / samples_per_class classes, as triplets need them "
+         "(P x K sampling); still each sample once per epoch, and what a class has left comes last; 0: any samples"},
     {.name = "stage",
      .kind = THAW_FIELD_TEXT,
      .offset = offsetof(thaw_data_config, stage),

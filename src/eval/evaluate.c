@@ -1,5 +1,7 @@
 #include "thaw/eval.h"
+#include "thaw/loader.h"
 #include "thaw/memory.h"
+#include "thaw/rng.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,7 +11,8 @@ enum { MAX_METRICS = 8, MAX_CONFUSION_CLASSES = 4096 };
 /* What one rank keeps while it goes through its samples. */
 typedef struct evaluator {
   const thaw_evaluate_desc *desc;
-  const thaw_loss_ops *loss;
+  const thaw_loss_ops *loss;     /* sample by sample; NULL: none */
+  const thaw_loss_ops *together; /* of whole batches; NULL: none */
   int64_t first, count;          /* this rank's samples: whole slices of the catalogue's order */
   float *features, *label, *row; /* row: one sample's label */
   double *value;
@@ -43,7 +46,10 @@ static void deal(evaluator *e, int rank, int ranks) {
 
 static thaw_status evaluator_create(evaluator *e, const thaw_evaluate_desc *desc, size_t floats, thaw_comm *comm) {
   e->desc = desc;
-  e->loss = desc->labels ? thaw_loss_find(desc->loss->schema->name) : NULL;
+  const thaw_loss_ops *loss = desc->labels ? thaw_loss_find(desc->loss->schema->name) : NULL;
+  bool together = loss && loss->evaluate_batch;
+  e->loss = together ? NULL : loss;
+  e->together = together ? loss : NULL;
   if (desc->metrics > MAX_METRICS) return thaw_fail(THAW_ERR_USAGE, "at most %d metrics can be computed", MAX_METRICS);
   deal(e, thaw_comm_rank(comm), thaw_comm_size(comm));
   size_t rows = (size_t)desc->max_samples, slices = rows / (size_t)desc->slice + 1;
@@ -54,9 +60,10 @@ static thaw_status evaluator_create(evaluator *e, const thaw_evaluate_desc *desc
   e->sample = thaw_new(rows, sizeof *e->sample);
   e->slice_start = thaw_new(slices + 1, sizeof *e->slice_start);
   e->slice = thaw_new(slices, sizeof *e->slice);
-  if (desc->keep_predictions) e->prediction = thaw_new((size_t)e->count * (size_t)desc->outputs, sizeof *e->prediction);
+  bool keep = desc->keep_predictions || together;
+  if (keep) e->prediction = thaw_new((size_t)e->count * (size_t)desc->outputs, sizeof *e->prediction);
   bool complete = e->features && e->label && e->row && e->value && e->sample && e->slice_start && e->slice &&
-                  (e->prediction || !desc->keep_predictions);
+                  (e->prediction || !keep);
   return complete ? THAW_OK : THAW_ERR_MEMORY;
 }
 
@@ -142,9 +149,55 @@ static thaw_status gather_predictions(evaluator *e, thaw_comm *comm, thaw_evalua
   return THAW_OK;
 }
 
+/* [local] The loss of all batches of all predictions, weighted by their sizes. */
+static thaw_status loss_of_batches(const evaluator *e, const float *prediction, double *loss_out) {
+  const thaw_evaluate_desc *d = e->desc;
+  int64_t count = d->data->count;
+  int32_t most = (int32_t)(count < d->batch ? count : d->batch);
+  size_t width = (size_t)d->outputs, rows = (size_t)most;
+  uint64_t *order = thaw_new((size_t)count, sizeof *order);
+  float *y = thaw_new(rows * width, sizeof *y), *label = thaw_new(rows, sizeof *label);
+  double *value = thaw_new(rows, sizeof *value), sum = 0;
+  double *scratch = thaw_new(e->together->scratch_doubles(most, d->outputs), sizeof *scratch);
+  thaw_status status = order && y && label && value && scratch ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK && d->samples_per_class)
+    status = thaw_class_order(d->labels, count, d->samples_per_class, d->seed, 0, order);
+  for (int64_t i = 0; status == THAW_OK && !d->samples_per_class && i < count; i++)
+    order[i] = thaw_permute(d->seed, 0, (uint64_t)count, (uint64_t)i);
+  for (int64_t at = 0; status == THAW_OK && at < count; at += most) {
+    int32_t n = (int32_t)(count - at < most ? count - at : most);
+    for (int32_t i = 0; i < n; i++) {
+      uint64_t sample = order[at + i];
+      memcpy(y + (size_t)i * width, prediction + (size_t)sample * width, width * sizeof *y);
+      label[i] = thaw_label(d->labels, sample, 0);
+    }
+    e->together->evaluate_batch(d->loss->config, label, y, n, d->outputs, scratch, value, NULL);
+    for (int32_t i = 0; i < n; i++) sum += value[i];
+  }
+  *loss_out = sum / (double)(count > 0 ? count : 1);
+  thaw_free(order);
+  thaw_free(y);
+  thaw_free(label);
+  thaw_free(value);
+  thaw_free(scratch);
+  return status;
+}
+
+/* [collective] Rank 0 has all embeddings and finds the loss for everybody. */
+static thaw_status combine_together(evaluator *e, thaw_comm *comm, thaw_evaluation *out) {
+  THAW_TRY(gather_predictions(e, comm, out));
+  THAW_TRY(thaw_agree(comm, out->prediction ? loss_of_batches(e, out->prediction, &out->loss) : THAW_OK));
+  THAW_TRY(thaw_comm_broadcast(comm, 0, &out->loss, sizeof out->loss));
+  if (e->desc->keep_predictions) return THAW_OK;
+  thaw_free(out->prediction);
+  out->prediction = NULL;
+  return THAW_OK;
+}
+
 /* [collective] Sums over ranks, means, predictions. */
 static thaw_status combine(evaluator *e, thaw_comm *comm, thaw_evaluation *out) {
   const thaw_evaluate_desc *d = e->desc;
+  if (e->together) return combine_together(e, comm, out);
   if (d->labels) {
     int64_t refused = e->refused;
     THAW_TRY(thaw_wide_reduce(comm, e->sum, (size_t)(1 + d->metrics), &refused));
@@ -162,7 +215,7 @@ thaw_status thaw_evaluate(thaw_comm *comm, const thaw_evaluate_desc *desc, thaw_
   evaluator e = {0};
   size_t floats = thaw_features_floats(desc->features);
   thaw_status status = evaluator_create(&e, desc, floats, comm);
-  bool classes = desc->labels && desc->data->label_kind == THAW_LABEL_CLASS && desc->outputs <= MAX_CONFUSION_CLASSES;
+  bool classes = e.loss && desc->data->label_kind == THAW_LABEL_CLASS && desc->outputs <= MAX_CONFUSION_CLASSES;
   if (status == THAW_OK && classes) {
     out->classes = desc->outputs == 1 ? 2 : desc->outputs;
     out->confusion = e.confusion = thaw_new((size_t)out->classes * (size_t)out->classes, sizeof *out->confusion);

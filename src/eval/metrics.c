@@ -104,6 +104,10 @@ thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info
   const char *name = loss->schema->name;
   if (data->label_kind == THAW_LABEL_NONE)
     return thaw_fail(THAW_ERR_DATA, "%s: has no labels, which %s needs", path, name);
+  if (loss->evaluate_batch) { /* compares samples: the outputs do not stand for classes */
+    if (data->label_kind == THAW_LABEL_CLASS) return THAW_OK;
+    return thaw_fail(THAW_ERR_DATA, "%s: has no class per sample, which %s needs", path, name);
+  }
   bool index_loss = loss->label_width(outputs) == 1;
   if (data->label_kind != THAW_LABEL_CLASS) {
     if (index_loss && outputs > 1)

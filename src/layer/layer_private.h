@@ -11,7 +11,7 @@ extern const char *const thaw_initializer_names[]; /* "glorot_uniform", ... */
 extern const thaw_schema thaw_conv2d_schema, thaw_depthwise_conv2d_schema, thaw_max_pooling_schema,
     thaw_average_pooling_schema, thaw_zero_padding_schema, thaw_batch_normalization_schema, thaw_activation_schema,
     thaw_re_lu_schema, thaw_dense_schema, thaw_dropout_schema, thaw_flatten_schema, thaw_global_average_pooling_schema,
-    thaw_global_max_pooling_schema;
+    thaw_global_max_pooling_schema, thaw_unit_normalization_schema, thaw_cosine_dense_schema;
 
 /* ", \"key\": true" and ", \"key\": [a, b]" members of a Keras config. */
 void thaw_layer_json_bool(thaw_text *json, const char *key, bool value);

@@ -24,6 +24,8 @@ const thaw_layer_ops *const thaw_layer_registry[] = {&thaw_layer_input,
                                                      &thaw_layer_rescaling,
                                                      &thaw_layer_normalization,
                                                      &thaw_layer_separable_conv2d,
+                                                     &thaw_layer_unit_normalization,
+                                                     &thaw_layer_cosine_dense,
                                                      NULL};
 
 const thaw_layer_ops *thaw_layer_find(const char *type) {
@@ -53,6 +55,8 @@ thaw_schema_list thaw_layer_head_schemas(void) {
                                                &thaw_max_pooling_schema,
                                                &thaw_average_pooling_schema,
                                                &thaw_zero_padding_schema,
+                                               &thaw_unit_normalization_schema,
+                                               &thaw_cosine_dense_schema,
                                                NULL};
   return (thaw_schema_list){.key = "layer", .what = "layer", .schemas = schemas};
 }

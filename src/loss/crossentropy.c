@@ -128,11 +128,6 @@ static void sparse(const void *config, const float *label, const float *y, const
   }
 }
 
-static int32_t label_is_class(int32_t outputs) {
-  (void)outputs;
-  return 1;
-}
-
 /* ------------------------------------------------------------------ binary */
 static const float unknown_label = 255;
 
@@ -168,9 +163,15 @@ static void binary(const void *config, const float *label, const float *y, const
   }
 }
 
-const thaw_loss_ops thaw_categorical_crossentropy_ops = {&thaw_categorical_crossentropy_schema,
-                                                         thaw_loss_label_per_output, THAW_SOFTMAX, categorical};
-const thaw_loss_ops thaw_sparse_categorical_crossentropy_ops = {&thaw_sparse_categorical_crossentropy_schema,
-                                                                label_is_class, THAW_SOFTMAX, sparse};
-const thaw_loss_ops thaw_binary_crossentropy_ops = {&thaw_binary_crossentropy_schema, thaw_loss_label_per_output,
-                                                    THAW_SIGMOID, binary};
+const thaw_loss_ops thaw_categorical_crossentropy_ops = {.schema = &thaw_categorical_crossentropy_schema,
+                                                         .label_width = thaw_loss_label_per_output,
+                                                         .fused = THAW_SOFTMAX,
+                                                         .evaluate = categorical};
+const thaw_loss_ops thaw_sparse_categorical_crossentropy_ops = {.schema = &thaw_sparse_categorical_crossentropy_schema,
+                                                                .label_width = thaw_loss_label_class,
+                                                                .fused = THAW_SOFTMAX,
+                                                                .evaluate = sparse};
+const thaw_loss_ops thaw_binary_crossentropy_ops = {.schema = &thaw_binary_crossentropy_schema,
+                                                    .label_width = thaw_loss_label_per_output,
+                                                    .fused = THAW_SIGMOID,
+                                                    .evaluate = binary};

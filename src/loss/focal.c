@@ -162,7 +162,11 @@ static void categorical(const void *config, const float *label, const float *y, 
   }
 }
 
-const thaw_loss_ops thaw_binary_focal_crossentropy_ops = {&thaw_binary_focal_crossentropy_schema,
-                                                          thaw_loss_label_per_output, THAW_SIGMOID, binary};
-const thaw_loss_ops thaw_categorical_focal_crossentropy_ops = {&thaw_categorical_focal_crossentropy_schema,
-                                                               thaw_loss_label_per_output, THAW_SOFTMAX, categorical};
+const thaw_loss_ops thaw_binary_focal_crossentropy_ops = {.schema = &thaw_binary_focal_crossentropy_schema,
+                                                          .label_width = thaw_loss_label_per_output,
+                                                          .fused = THAW_SIGMOID,
+                                                          .evaluate = binary};
+const thaw_loss_ops thaw_categorical_focal_crossentropy_ops = {.schema = &thaw_categorical_focal_crossentropy_schema,
+                                                               .label_width = thaw_loss_label_per_output,
+                                                               .fused = THAW_SOFTMAX,
+                                                               .evaluate = categorical};

@@ -10,6 +10,9 @@ const thaw_loss_ops *const thaw_losses[] = {&thaw_categorical_crossentropy_ops,
                                             &thaw_mean_squared_error_ops,
                                             &thaw_mean_absolute_error_ops,
                                             &thaw_huber_ops,
+                                            &thaw_arcface_ops,
+                                            &thaw_cosface_ops,
+                                            &thaw_triplet_ops,
                                             NULL};
 
 static const thaw_schema *const schemas[] = {&thaw_categorical_crossentropy_schema,
@@ -20,6 +23,9 @@ static const thaw_schema *const schemas[] = {&thaw_categorical_crossentropy_sche
                                              &thaw_mean_squared_error_schema,
                                              &thaw_mean_absolute_error_schema,
                                              &thaw_huber_schema,
+                                             &thaw_arcface_schema,
+                                             &thaw_cosface_schema,
+                                             &thaw_triplet_schema,
                                              NULL};
 
 const thaw_loss_ops *thaw_loss_find(const char *name) {
@@ -34,6 +40,11 @@ thaw_schema_list thaw_loss_schemas(void) {
 
 int32_t thaw_loss_label_per_output(int32_t outputs) {
   return outputs;
+}
+
+int32_t thaw_loss_label_class(int32_t outputs) {
+  (void)outputs;
+  return 1;
 }
 
 void thaw_one_hot(const float *label, int32_t rows, int32_t classes, float *out) {

@@ -82,8 +82,15 @@ static void evaluate_huber(const void *config, const float *label, const float *
            dy);
 }
 
-const thaw_loss_ops thaw_mean_squared_error_ops = {&thaw_mean_squared_error_schema, thaw_loss_label_per_output,
-                                                   THAW_LINEAR, evaluate_squared};
-const thaw_loss_ops thaw_mean_absolute_error_ops = {&thaw_mean_absolute_error_schema, thaw_loss_label_per_output,
-                                                    THAW_LINEAR, evaluate_absolute};
-const thaw_loss_ops thaw_huber_ops = {&thaw_huber_schema, thaw_loss_label_per_output, THAW_LINEAR, evaluate_huber};
+const thaw_loss_ops thaw_mean_squared_error_ops = {.schema = &thaw_mean_squared_error_schema,
+                                                   .label_width = thaw_loss_label_per_output,
+                                                   .fused = THAW_LINEAR,
+                                                   .evaluate = evaluate_squared};
+const thaw_loss_ops thaw_mean_absolute_error_ops = {.schema = &thaw_mean_absolute_error_schema,
+                                                    .label_width = thaw_loss_label_per_output,
+                                                    .fused = THAW_LINEAR,
+                                                    .evaluate = evaluate_absolute};
+const thaw_loss_ops thaw_huber_ops = {.schema = &thaw_huber_schema,
+                                      .label_width = thaw_loss_label_per_output,
+                                      .fused = THAW_LINEAR,
+                                      .evaluate = evaluate_huber};

@@ -36,7 +36,7 @@ static thaw_status check_inputs(const train_state *from, const train_state *now,
 
 /* The values of a checkpoint move into the graph, which owns them from now on. */
 static thaw_status adopt(train_state *state, thaw_graph *graph, const char *path) {
-  THAW_TRY(train_state_apply(state, graph, path));
+  THAW_TRY(train_state_apply(state, graph, false, path));
   for (size_t i = 0; i < state->tensors; i++) {
     train_tensor *t = &state->tensor[i];
     thaw_layer *layer = &thaw_graph_node(graph, thaw_graph_find(graph, t->layer))->layer;

@@ -12,8 +12,8 @@ static thaw_status parse_and_apply(thaw_session *session, const char *path, cons
   if (strcmp(state.weights_digest, session->weights_digest) != 0)
     status = thaw_fail(THAW_ERR_DATA, "%s: was trained on backbone weights %.12s, the job's are %.12s", path,
                        state.weights_digest, session->weights_digest);
-  if (status == THAW_OK) status = train_state_apply(&state, session->graph, path);
-  if (status == THAW_OK && session->job->training.target_scaling) {
+  if (status == THAW_OK) status = train_state_apply(&state, session->graph, session->part, path);
+  if (status == THAW_OK && session->job->training.target_scaling && !session->part) {
     if (state.targets == 2 * (int64_t)session->outputs)
       status = train_targets_set(session, state.target);
     else

@@ -184,7 +184,7 @@ static thaw_status make_live(thaw_session *s, bool measure_only) {
   const thaw_training_config *training = &s->job->training;
   thaw_live_options options = {.max_samples = s->share_samples,
                                .slice = training->slice,
-                               .limit = THAW_LIVE_LIMIT,
+                               .limit = s->loss->evaluate_batch ? 0 : THAW_LIVE_LIMIT,
                                .measure_only = measure_only,
                                .recompute = training->recompute};
   THAW_TRY(thaw_live_create_within(s->graph, &s->cut, s->isa, &options, &s->live));

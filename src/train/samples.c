@@ -247,8 +247,15 @@ static thaw_status check_accumulate(thaw_session *s) {
   return THAW_OK;
 }
 
+static thaw_status check_samples_per_class(const thaw_session *s) {
+  if (!s->job->data.samples_per_class || s->train.info->label_kind == THAW_LABEL_CLASS) return THAW_OK;
+  return thaw_fail(THAW_ERR_USAGE, "%s: data.samples_per_class: the training data have no class per sample",
+                   s->job->path);
+}
+
 thaw_status train_samples_check(thaw_session *s) {
   double *weight;
+  THAW_TRY(check_samples_per_class(s));
   THAW_TRY(check_mixup(s));
   THAW_TRY(check_accumulate(s));
   THAW_TRY(train_class_weights(s, &weight));

@@ -10,14 +10,39 @@
 
 /* ------------------------------------------------------------------ the network */
 
-static thaw_status add_head(thaw_session *s, int32_t last) {
+/* How many layers of the head an embedding has. */
+static int32_t embedding_layers(const thaw_job *job) {
+  int32_t count = job->head_count;
+  return count > 1 && job->head[count - 1].schema == thaw_layer_cosine_dense.schema ? count - 1 : count;
+}
+
+static bool is_layer(const thaw_session *s, int32_t node, const char *name) {
+  return name && strcmp(thaw_graph_view(s->graph, node)->layer.name, name) == 0;
+}
+
+static thaw_status no_such_layer(const thaw_session *s, int32_t first, const char *layer) {
+  thaw_text names = {0};
+  for (int32_t n = first; n < thaw_graph_count(s->graph); n++)
+    thaw_text_add(&names, "%s%s", n > first ? ", " : "", thaw_graph_view(s->graph, n)->layer.name);
+  thaw_status status = thaw_fail(THAW_ERR_USAGE, "%s: the head has no layer '%s', but %s", s->job->path, layer,
+                                 names.data ? names.data : "none");
+  thaw_text_clear(&names);
+  return status;
+}
+
+/* The head, up to `layer` unless that is NULL. */
+static thaw_status add_head(thaw_session *s, int32_t last, const char *layer) {
   const thaw_job *job = s->job;
-  int32_t first = thaw_graph_count(s->graph);
-  for (int32_t i = 0; i < job->head_count; i++) {
+  int32_t first = thaw_graph_count(s->graph), count = s->embedding ? embedding_layers(job) : job->head_count;
+  bool found = !layer;
+  if (layer) count = job->head_count;
+  for (int32_t i = 0; i < count && !(layer && found); i++) {
     const thaw_choice *choice = &job->head[i];
     thaw_status status = thaw_graph_add(s->graph, choice->schema->name, choice->config, choice->label, &last, 1, &last);
     if (status != THAW_OK) return thaw_fail_in(status, "%s:%d: head[%d]: ", job->path, choice->line, i);
+    found = found || is_layer(s, last, layer);
   }
+  if (!found) return no_such_layer(s, first, layer);
   thaw_shape shape = thaw_graph_view(s->graph, last)->layer.output;
   char text[48];
   if (shape.rank != 1)
@@ -26,7 +51,8 @@ static thaw_status add_head(thaw_session *s, int32_t last) {
                      "global_average_pooling or flatten before the dense layers)",
                      job->path, thaw_shape_text(shape, text));
   s->outputs = shape.c;
-  THAW_TRY(train_targets_add_layer(s, last));
+  s->part = thaw_graph_count(s->graph) - first < job->head_count;
+  if (!s->part) THAW_TRY(train_targets_add_layer(s, last));
   thaw_graph_mark_head(s->graph, first);
   return THAW_OK;
 }
@@ -35,7 +61,7 @@ static thaw_status add_head(thaw_session *s, int32_t last) {
 static const thaw_architecture model_file = {
     .name = "model file", .title = "model file", .preprocessing = THAW_PREPROCESS_RAW, .default_size = 224};
 
-static thaw_status build_from_file(thaw_session *s) {
+static thaw_status build_from_file(thaw_session *s, const char *layer) {
   const thaw_backbone_config *b = &s->job->backbone;
   thaw_shape input = {3, b->input[0], b->input[1], b->input[2]};
   int32_t last;
@@ -44,23 +70,23 @@ static thaw_status build_from_file(thaw_session *s) {
   if (status == THAW_OK && thaw_graph_view(s->graph, 0)->layer.output.rank != 3)
     status = thaw_fail(THAW_ERR_DATA, "%s: the model does not take images", b->file);
   if (status != THAW_OK) return thaw_fail_in(status, "%s: backbone: ", s->job->path);
-  THAW_TRY(add_head(s, last));
+  THAW_TRY(add_head(s, last, layer));
   return thaw_graph_bind(s->graph);
 }
 
 /* [local] */
-static thaw_status build_network(thaw_session *s) {
+static thaw_status build_network(thaw_session *s, const char *layer) {
   const thaw_job *job = s->job;
   const thaw_backbone_config *b = &job->backbone;
   bool given = b->input[0] > 0;
-  if (b->file) return build_from_file(s);
+  if (b->file) return build_from_file(s, layer);
   s->architecture = thaw_architecture_find(b->architecture);
   int32_t size = s->architecture ? s->architecture->default_size : 224;
   thaw_shape input = {3, given ? b->input[0] : size, given ? b->input[1] : size, given ? b->input[2] : 3};
   int32_t last;
   thaw_status status = thaw_zoo_build(b->architecture, input, b->cut, &s->graph, &last);
   if (status != THAW_OK) return thaw_fail_in(status, "%s: backbone: ", job->path);
-  THAW_TRY(add_head(s, last));
+  THAW_TRY(add_head(s, last, layer));
   return thaw_graph_bind(s->graph);
 }
 
@@ -105,6 +131,34 @@ int32_t train_share_samples(const thaw_training_config *training, int ranks) {
   return largest_share(training, (int64_t)training->batch_size * training->accumulate, ranks);
 }
 
+/* Losses that are meant for one kind of last layer. */
+static thaw_status check_loss(const thaw_session *s) {
+  const thaw_training_config *training = &s->job->training;
+  const char *path = s->job->path, *name = s->loss->schema->name;
+  const thaw_schema *last = s->job->head_count ? s->job->head[s->job->head_count - 1].schema : NULL;
+  bool cosines = last == thaw_layer_cosine_dense.schema;
+  if (s->loss->probabilities && !cosines)
+    return thaw_fail(THAW_ERR_USAGE,
+                     "%s: training.loss: %s needs cosines: the head has to end with {layer: cosine_dense, units: "
+                     "<number of classes>}, not with %s",
+                     path, name, last ? last->name : "nothing");
+  if (cosines && !s->loss->probabilities)
+    return thaw_fail(THAW_ERR_USAGE,
+                     "%s: training.loss: a cosine_dense at the end goes with arcface and cosface, not %s", path, name);
+  if (!s->loss->evaluate_batch) return THAW_OK;
+  if (training->metrics.count)
+    return thaw_fail(THAW_ERR_USAGE, "%s: training.metrics: %s trains embeddings, which '%s' does not judge", path,
+                     name, training->metrics.item[0]);
+  if (training->mixup > 0 || training->class_weights.enabled || training->accumulate > 1)
+    return thaw_fail(THAW_ERR_USAGE, "%s: training.%s: does not go with %s, which compares the samples of a batch",
+                     path,
+                     training->mixup > 0               ? "mixup"
+                     : training->class_weights.enabled ? "class_weights"
+                                                       : "accumulate",
+                     name);
+  return THAW_OK;
+}
+
 static thaw_status choose_loss(thaw_session *s) {
   const thaw_training_config *training = &s->job->training;
   s->loss = thaw_loss_find(training->loss.schema->name);
@@ -114,17 +168,23 @@ static thaw_status choose_loss(thaw_session *s) {
     if (status != THAW_OK) return thaw_fail_in(status, "%s: training.metrics: ", s->job->path);
   }
   s->metrics = training->metrics.count;
-  return THAW_OK;
+  return check_loss(s);
 }
 
 /* ------------------------------------------------------------------ the data */
+
+/* An embedding has no output for each class: whoever labels name, it need not have been trained on. */
+static thaw_status check_labels(const thaw_session *s, const thaw_dataset_info *info, const char *path) {
+  if (!s->embedding) return thaw_labels_check(s->loss, info, s->outputs, path);
+  return info->label_kind == THAW_LABEL_CLASS ? THAW_OK : thaw_fail(THAW_ERR_DATA, "%s: has no class per sample", path);
+}
 
 static thaw_status open_data(thaw_session *s, const char *path, bool labels_needed, thaw_session_data *data) {
   THAW_TRY(thaw_catalog_open(path, &data->catalog));
   data->info = thaw_catalog_info(data->catalog);
   if (data->info->count < 1) return thaw_fail(THAW_ERR_DATA, "%s: holds no samples", path);
   THAW_TRY(thaw_input_check(&s->input, data->info, path));
-  thaw_status fit = thaw_labels_check(s->loss, data->info, s->outputs, path);
+  thaw_status fit = check_labels(s, data->info, path);
   return labels_needed ? fit : THAW_OK;
 }
 
@@ -133,7 +193,7 @@ static thaw_status open_data(thaw_session *s, const char *path, bool labels_need
 static thaw_status read_data(thaw_session *s, thaw_comm *comm, thaw_session_data *data) {
   if (!data->catalog) return THAW_OK;
   int rank = thaw_comm_rank(comm), ranks = thaw_comm_size(comm);
-  bool labels = thaw_labels_check(s->loss, data->info, s->outputs, thaw_catalog_path(data->catalog)) == THAW_OK;
+  bool labels = check_labels(s, data->info, thaw_catalog_path(data->catalog)) == THAW_OK;
   THAW_TRY(thaw_agree(comm, thaw_catalog_read_part(data->catalog, rank, ranks, labels)));
   if (!labels) return THAW_OK;
   for (int part = 0; part < ranks; part++) {
@@ -172,8 +232,10 @@ static thaw_status open_all_data(thaw_session *s, const thaw_session_options *o)
   if (o->train) THAW_TRY(open_data(s, data->train, true, &s->train));
   if (o->validation && data->validation) THAW_TRY(open_data(s, data->validation, true, &s->validation));
   if (o->test && test) THAW_TRY(open_data(s, test, o->labels_needed, &s->test));
-  THAW_TRY(same_classes(&s->train, &s->validation));
-  THAW_TRY(same_classes(&s->train, &s->test));
+  if (!s->loss->evaluate_batch) { /* triplets can be judged on persons that were not trained on */
+    THAW_TRY(same_classes(&s->train, &s->validation));
+    THAW_TRY(same_classes(&s->train, &s->test));
+  }
   return copy_classes(s);
 }
 
@@ -204,7 +266,7 @@ static thaw_status agree_on_inputs(thaw_session *s, thaw_comm *comm) {
 /* [local] Everything up to the first agreement. */
 static thaw_status make_ready(thaw_session *s, const thaw_session_options *options, int ranks, thaw_log *log) {
   THAW_TRY(thaw_isa_select(options->isa, &s->isa));
-  THAW_TRY(build_network(s));
+  THAW_TRY(build_network(s, options->layer));
   THAW_TRY(describe_input(s));
   THAW_TRY(choose_loss(s));
   s->max_samples = s->share_samples = largest_share(&s->job->training, s->job->training.batch_size, ranks);
@@ -220,6 +282,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
     s->job = job;
     s->phase = -1;
     s->ahead = options->ahead;
+    s->embedding = options->embedding;
     status = make_ready(s, options, thaw_comm_size(comm), log);
   }
   status = thaw_agree(comm, status);
@@ -272,8 +335,17 @@ thaw_status thaw_session_evaluate(thaw_session *s, thaw_comm *comm, thaw_session
                              .slice = s->job->training.slice,
                              .max_samples = s->max_samples,
                              .keep_predictions = keep_predictions,
-                             .title = title};
+                             .title = title,
+                             .batch = s->job->training.batch_size,
+                             .samples_per_class = s->job->data.samples_per_class,
+                             .seed = (uint64_t)s->job->seed};
   THAW_TRY(thaw_evaluate(comm, &desc, log, out));
+  if (out->prediction) thaw_session_probabilities(s, out->count, out->prediction);
   out->loss += train_regularization(s); /* as Keras reports it; the same on every rank */
   return THAW_OK;
+}
+
+void thaw_session_probabilities(const thaw_session *s, int64_t rows, float *y) {
+  if (s->loss->probabilities && !s->embedding)
+    s->loss->probabilities(s->job->training.loss.config, rows, s->outputs, y);
 }

@@ -167,9 +167,10 @@ static thaw_status find_param(thaw_graph *graph, const train_tensor *t, const ch
   return thaw_fail(THAW_ERR_DATA, "%s: layer '%s' has no parameter '%s' in the job's network", path, t->layer, t->name);
 }
 
-thaw_status train_state_apply(const train_state *from, thaw_graph *graph, const char *path) {
+thaw_status train_state_apply(const train_state *from, thaw_graph *graph, bool part, const char *path) {
   for (size_t i = 0; i < from->tensors; i++) {
     thaw_param *param = NULL;
+    if (part && thaw_graph_find(graph, from->tensor[i].layer) < 0) continue;
     THAW_TRY(find_param(graph, &from->tensor[i], path, &param));
     memcpy(param->value, from->tensor[i].value, from->tensor[i].count * sizeof(float));
   }

@@ -62,6 +62,10 @@ static thaw_status make_extras(train_step *step) {
   const thaw_session *s = step->session;
   const thaw_training_config *training = &s->job->training;
   THAW_TRY(train_class_weights(s, &step->class_weight));
+  if (s->job->data.samples_per_class) {
+    step->order = thaw_new((size_t)s->train.info->count, sizeof *step->order);
+    if (!step->order) return THAW_ERR_MEMORY;
+  }
   if (step->class_weight && s->train.info->label_kind == THAW_LABEL_MULTI) {
     step->term = thaw_new((size_t)s->max_samples * (size_t)s->outputs, sizeof *step->term);
     if (!step->term) return THAW_ERR_MEMORY;
@@ -95,7 +99,8 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
   step->value = thaw_new(rows, sizeof *step->value);
   step->gradient = thaw_new(largest, sizeof *step->gradient);
   step->piece_start = thaw_new(slices + 1, sizeof *step->piece_start);
-  step->coupled = joins_batch(session->graph);
+  THAW_TRY(train_together_create(step, &step->together));
+  step->coupled = joins_batch(session->graph) || step->together;
   if (step->coupled) THAW_TRY(make_room_for_joint(step));
   bool complete = step->features && step->label && step->label_row && step->dy && step->value && step->gradient &&
                   step->piece_start;
@@ -119,6 +124,8 @@ void train_step_clear(train_step *step) {
   thaw_free(step->term);
   thaw_free(step->mix_features);
   thaw_free(step->mix_labels);
+  train_together_free(step->together);
+  thaw_free(step->order);
   *step = (train_step){0};
 }
 
@@ -178,6 +185,11 @@ static thaw_status announce(train_step *step, int64_t index) {
 thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first) {
   step->epoch = *epoch;
   step->view = view;
+  if (step->order) {
+    THAW_TRY(thaw_class_order(step->session->train.labels, epoch->samples, step->session->job->data.samples_per_class,
+                              epoch->seed, epoch->epoch, step->order));
+    step->epoch.order = step->order;
+  }
   return announce(step, first);
 }
 
@@ -212,7 +224,7 @@ static void count_rows(train_step *step, const thaw_share *part, const float *y)
   }
 }
 
-/* Collective only where a layer joins the batch. A rank without samples takes part. */
+/* Collective only where a layer or the loss joins the batch. A rank without samples takes part. */
 static thaw_status run_piece(train_step *step, const thaw_share *part, const float *label) {
   thaw_session *s = step->session;
   thaw_live_hooks hooks = {step, take_gradient, sums_of, note_slice, add_joint, reduce_joint, finish_gradients};
@@ -220,10 +232,11 @@ static thaw_status run_piece(train_step *step, const thaw_share *part, const flo
   THAW_TRY(thaw_live_forward(s->live, part, &hooks, &y));
   const float *logits = thaw_live_logits(s->live);
   bool from_logits = logits && s->loss->fused == thaw_live_activation(s->live);
-  if (part->samples > 0) {
+  if (step->together)
+    THAW_TRY(train_together_evaluate(step, y, part->samples));
+  else if (part->samples > 0)
     train_evaluate_loss(step, part, label, y, logits, from_logits);
-    count_rows(step, part, y);
-  }
+  count_rows(step, part, y);
   return thaw_live_backward(s->live, part, &hooks, step->dy, from_logits);
 }
 
@@ -333,6 +346,7 @@ thaw_status train_step_apply(train_step *step, train_state *state, const thaw_ch
   enum { MOST_ATTEMPTS = 4 };
   int64_t wish[THAW_EXACT_FLAGS];
   memcpy(wish, flags, sizeof wish);
+  step->index = index;
   step->rate = train_step_rate(step, state, index);
   if (step->coupled) THAW_TRY(thaw_agree(step->comm, fetched)); /* nobody may be missing in the joint sums */
   thaw_verdict verdict = THAW_EXACT_AGAIN;

@@ -99,8 +99,8 @@ thaw_status train_state_add_live(train_state *state, thaw_graph *graph);
 /* [local] Makes slots fit the optimiser: kept where they were made by the same one, else zero. */
 thaw_status train_state_fit_slots(train_state *state, const thaw_choice *optimizer);
 train_tensor *train_state_find(train_state *state, const char *layer, const char *name); /* NULL when absent */
-/* [local] Copies the values of `from` into the graph. */
-thaw_status train_state_apply(const train_state *from, thaw_graph *graph, const char *path);
+/* [local] Copies the values of `from` into the graph; `part`: without those of layers that it has not. */
+thaw_status train_state_apply(const train_state *from, thaw_graph *graph, bool part, const char *path);
 /* [local] SHA-256 over all parameters of layers that are live, in graph order. */
 thaw_status train_parameters_digest(const thaw_graph *graph, char out[THAW_DIGEST_TEXT]);
 /* [local] False when a parameter is NaN or infinite; names it. */
@@ -184,6 +184,7 @@ const char *train_signals_reason(const train_signals *signals);
 bool train_signals_stop(const void *signals); /* the same as a question, for callbacks */
 
 /* ------------------------------------------------------------------ one step (step.c) */
+typedef struct train_together train_together;
 typedef struct train_step {
   thaw_session *session;
   thaw_comm *comm;
@@ -192,6 +193,7 @@ typedef struct train_step {
   thaw_span span;
   double rate; /* of the update under way */
   thaw_epoch epoch;
+  uint64_t *order; /* of the epoch, where data.samples_per_class asks for one; else NULL */
   int32_t view;
   thaw_step_share share[2]; /* the present one and the next, by turns */
   int32_t tensors;
@@ -205,10 +207,12 @@ typedef struct train_step {
   double *term;                     /* [rows][outputs] where labels have weights; else NULL */
   float *mix_features, *mix_labels; /* one slice; NULL: no mixup */
   thaw_wide attempt[1 + 8];
-  int64_t bad_slice; /* lowest slice of this rank with a loss that is not finite, or -1 */
-  bool last_piece;   /* of the share is under way: its gradients are final */
-  bool coupled;      /* a layer joins all samples of the batch */
-  thaw_wide *joint;  /* sums of such layers */
+  int64_t bad_slice;        /* lowest slice of this rank with a loss that is not finite, or -1 */
+  bool last_piece;          /* of the share is under way: its gradients are final */
+  bool coupled;             /* a layer or the loss joins all samples of the batch */
+  train_together *together; /* of a loss that does; else NULL */
+  int64_t index;            /* of the step under way, in its epoch */
+  thaw_wide *joint;         /* sums of such layers */
   int32_t joint_capacity, joint_count;
 } train_step;
 /* What the ranks tell each other in one step. */
@@ -242,6 +246,14 @@ thaw_status train_class_weights(const thaw_session *session, double **out);
  * labels. */
 void train_evaluate_loss(const train_step *step, const thaw_share *part, const float *label, const float *y,
                          const float *logits, bool from_logits);
+/* ------------------------------------------------------------------ losses of a whole batch (together.c) */
+/* [local] NULL when the session's loss takes each sample by itself. */
+thaw_status train_together_create(const train_step *step, train_together **out) THAW_CHECKED;
+void train_together_free(train_together *together); /* accepts NULL */
+/* [collective] Losses and gradients of this rank's rows into step->value and step->dy: every rank gets the outputs of
+ * the whole batch in the batch's order, and does the same arithmetic on them. */
+thaw_status train_together_evaluate(train_step *step, const float *y, int32_t rows) THAW_CHECKED;
+
 /* [local] Unknown labels as the job wants them. */
 void train_settle_unknown(const train_step *step, int32_t samples, float *label);
 /* [local] Mixes features and labels in place. */

@@ -282,6 +282,11 @@ static thaw_status read_nothing(const thaw_keras_layer *from, thaw_layer_options
   return THAW_OK;
 }
 
+static thaw_status read_unit_normalization(const thaw_keras_layer *from, thaw_layer_options *out) {
+  (void)out;
+  return need_last_axis(from);
+}
+
 static thaw_status read_concatenate(const thaw_keras_layer *from, thaw_layer_options *out) {
   (void)out;
   return need_last_axis(from);
@@ -313,6 +318,7 @@ static const struct {
     {"Add", "add", read_nothing},
     {"Multiply", "multiply", read_nothing},
     {"Concatenate", "concatenate", read_concatenate},
+    {"UnitNormalization", "unit_normalization", read_unit_normalization},
 };
 
 thaw_status thaw_weight_layer_config(const thaw_keras_layer *from, const char **type, thaw_layer_options *out) {

@@ -175,6 +175,13 @@ static const char *write_normalization(thaw_onnx_writer *w, const thaw_layer *la
   return thaw_onnx_output(thaw_onnx_node(w, "Div", "", deviation, 2));
 }
 
+static const char *write_unit_normalization(thaw_onnx_writer *w, const char *input) {
+  Onnx__NodeProto *node = thaw_onnx_node(w, "LpNormalization", "", &input, 1);
+  thaw_onnx_set_integer(w, node, "axis", 1);
+  thaw_onnx_set_integer(w, node, "p", 2);
+  return thaw_onnx_output(node);
+}
+
 static const char *write_rescaling(thaw_onnx_writer *w, const thaw_layer *layer, const char *input) {
   const thaw_rescaling_config *config = layer->config;
   const char *factor[2] = {input}, *sum[2];
@@ -298,6 +305,7 @@ static const char *write_one(thaw_onnx_writer *w, const thaw_layer *layer, const
   if (ops == &thaw_layer_dropout) return single(w, "Identity", "", input);
   if (ops == &thaw_layer_rescaling) return write_rescaling(w, layer, input);
   if (ops == &thaw_layer_normalization) return write_normalization(w, layer, input);
+  if (ops == &thaw_layer_unit_normalization) return write_unit_normalization(w, input);
   return NULL;
 }
 

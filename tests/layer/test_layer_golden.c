@@ -135,6 +135,9 @@ static void *make_config(const golden_case *c, const thaw_layer_ops *ops) {
                                                                .bottom = int_of(c, "bottom", 0),
                                                                .left = int_of(c, "left", 0),
                                                                .right = int_of(c, "right", 0)};
+  } else if (ops == &thaw_layer_cosine_dense) {
+    int32_t n;
+    ((thaw_cosine_dense_config *)config)->units = shape_of(c, "y", &n).c;
   } else if (ops == &thaw_layer_activation) {
     ((thaw_activation_config *)config)->activation = choice_of(c, "activation", thaw_activation_names);
   }
@@ -285,11 +288,17 @@ static void test_layers_of_backbones(void **state) {
   check_file(THAW_TEST_DATA "/../golden/backbone_layers.h5", 11);
 }
 
+static void test_layers_of_embeddings(void **state) {
+  (void)state;
+  check_file(THAW_TEST_DATA "/../golden/metric_layers.h5", 5);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_layers),
       cmocka_unit_test(test_convolutions),
       cmocka_unit_test(test_layers_of_backbones),
+      cmocka_unit_test(test_layers_of_embeddings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

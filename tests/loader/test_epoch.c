@@ -4,6 +4,8 @@
 #include "thaw/loader.h"
 #include "thaw/memory.h"
 
+#include <stdlib.h>
+
 static uint32_t next(uint32_t *state, uint32_t below) {
   *state = *state * 1664525u + 1013904223u;
   return (uint32_t)((uint64_t)*state * below >> 32);
@@ -148,10 +150,43 @@ static void test_ten_million(void **context) {
   thaw_free(seen);
 }
 
+/* Classes of 1, 5, 40, 160 and 7 samples in groups of 4: each sample once, whole groups of one class up to the rests, a
+ * large class spread over the whole epoch, and other orders in other epochs. */
+static void test_class_order(void **state) {
+  (void)state;
+  static const int32_t size[] = {1, 5, 40, 160, 7};
+  enum { SAMPLES = 213, GROUP = 4, WHOLE = (0 + 1 + 10 + 40 + 1) * GROUP };
+  uint16_t label[SAMPLES];
+  uint64_t order[SAMPLES], again[SAMPLES];
+  int32_t at = 0, quarter[5][4] = {{0}};
+  bool seen[SAMPLES] = {0};
+  for (int32_t c = 0; c < 5; c++)
+    for (int32_t i = 0; i < size[c]; i++) label[(at++ * 100) % SAMPLES] = (uint16_t)c; /* 100 and 213 have no factor */
+  const thaw_labels labels = {.value = label, .width = 1, .bytes = 2};
+  assert_thaw_ok(thaw_class_order(&labels, SAMPLES, GROUP, 9, 3, order));
+  thaw_epoch epoch = {.samples = SAMPLES, .batch = 16, .slice = 4, .shuffle = true, .order = order};
+  for (int32_t i = 0; i < SAMPLES; i++) {
+    uint64_t sample = thaw_epoch_sample(&epoch, (uint64_t)i);
+    assert_true(sample < SAMPLES && !seen[sample]);
+    seen[sample] = true;
+    if (i >= WHOLE) continue;
+    assert_int_equal(label[sample], label[order[i / GROUP * GROUP]]);
+    quarter[label[sample]][i * 4 / WHOLE]++;
+  }
+  for (int32_t q = 0; q < 4; q++) {
+    assert_true(abs(quarter[3][q] - 40) <= 8);
+    assert_true(abs(quarter[2][q] - 10) <= 8);
+  }
+  assert_thaw_ok(thaw_class_order(&labels, SAMPLES, GROUP, 9, 3, again));
+  assert_memory_equal(order, again, sizeof order);
+  assert_thaw_ok(thaw_class_order(&labels, SAMPLES, GROUP, 9, 4, again));
+  assert_memory_not_equal(order, again, sizeof order);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_sample_once),
-                                     cmocka_unit_test(test_more_ranks_than_slices),
-                                     cmocka_unit_test(test_epochs_differ), cmocka_unit_test(test_chunks_stay_together),
-                                     cmocka_unit_test(test_ten_million)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_every_sample_once), cmocka_unit_test(test_more_ranks_than_slices),
+      cmocka_unit_test(test_epochs_differ),     cmocka_unit_test(test_chunks_stay_together),
+      cmocka_unit_test(test_ten_million),       cmocka_unit_test(test_class_order)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
