@@ -2,9 +2,7 @@
 
     python make_architectures.py [name ...]    # all, or only some (printed, not written)
 
-Value i of parameter p of layer "name", and of the input, is u = 2 h / 2^24 - 1 with 24 bits h of a hash of the text
-"name/p" and i (see `uniform`), scaled by what the parameter is (see `values`). tests/zoo/test_architectures.c computes
-the same numbers, so no weights are stored. Each line of a layer: name, mean, mean absolute value, four values.
+formula.py says what the numbers are and how the lines are made.
 """
 
 import os
@@ -18,6 +16,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
+from formula import fnv, image, layer_line, sample, uniform
 from keras import applications as zoo
 from keras.src.applications import efficientnet
 
@@ -50,25 +49,6 @@ CASES = [  # thaw's name, constructor, arguments, height, width
     ("efficientnetb2", zoo.EfficientNetB2, {}, 64, 64),
     ("efficientnetb3", zoo.EfficientNetB3, {}, 65, 70),
 ]
-SAMPLED = 12  # layers per network, the last one always
-
-
-def fnv(text):
-    value = 0x811C9DC5
-    for byte in text.encode():
-        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
-    return value
-
-
-def uniform(text, count):
-    z = np.arange(count, dtype=np.uint64) * np.uint64(0x9E3779B9) + np.uint64(fnv(text))
-    z = z.astype(np.uint32)
-    z ^= z >> np.uint32(16)
-    z *= np.uint32(0x85EBCA6B)
-    z ^= z >> np.uint32(13)
-    z *= np.uint32(0xC2B2AE35)
-    z ^= z >> np.uint32(16)
-    return (z >> np.uint32(8)).astype(np.float64) / 2**23 - 1
 
 
 def values(layer, index, variable):
@@ -99,9 +79,9 @@ def fill(model):
             layer.finalize_state()
 
 
-def build(constructor, arguments, height, width):
+def build(constructor, arguments, height, width, channels=3):
     keras.backend.clear_session()
-    arguments = dict(arguments, include_top=False, input_shape=(height, width, 3))
+    arguments = dict(arguments, include_top=False, input_shape=(height, width, channels))
     if constructor.__module__ != efficientnet.__name__:
         return constructor(weights=None, **arguments)
     # The graph that weights="imagenet" gives has one layer more; its file is not needed.
@@ -116,18 +96,14 @@ def describe(name, constructor, arguments, height, width, out):
     model = build(constructor, arguments, height, width)
     fill(model)
     raw = name.startswith("efficientnet")
-    u = uniform("input", height * width * 3).reshape(1, height, width, 3)
-    x = (127.5 * (u + 1) if raw else 2 * u).astype(np.float32)
+    x = image(height, width, 3, raw)
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     order = fnv("\n".join(layer.name for layer in layers))
-    chosen = sorted({int(i) for i in np.linspace(1, len(layers) - 1, SAMPLED)})
+    chosen = sample(len(layers))
     results = keras.Model(model.inputs, [layers[i].output for i in chosen])(x, training=False)
     out.write(f"network {name} {height} {width} {len(model.layers)} {model.count_params()} {order:08x}\n")
     for i, y in zip(chosen, results):
-        y = np.asarray(y, np.float32).reshape(-1)
-        at = [0, len(y) // 3, 2 * len(y) // 3, len(y) - 1]
-        numbers = [y.astype(np.float64).mean(), np.abs(y.astype(np.float64)).mean(), *y[at]]
-        out.write(f"layer {layers[i].name} {len(y)} " + " ".join(f"{v:.9g}" for v in numbers) + "\n")
+        out.write(layer_line(layers[i].name, y))
     out.flush()
 
 
