@@ -26,6 +26,9 @@ thaw_status thaw_zip_open(const char *path, thaw_zip **out) {
   int code = 0;
   *out = NULL;
   zip_t *archive = zip_open(path, ZIP_RDONLY, &code);
+  /* The directory is at the end. */
+  if (!archive && thaw_zip_recognize(path))
+    return thaw_fail(THAW_ERR_DATA, "%s: is no whole zip archive; is the download complete?", path);
   if (!archive) return fail_code(THAW_ERR_DATA, path, code);
   thaw_zip *zip = thaw_new(1, sizeof *zip);
   if (zip) *zip = (thaw_zip){.archive = archive, .path = thaw_copy_text(path)};

@@ -4,9 +4,11 @@
 #include "cli/leaks.h"
 #include "cli/quarantine.h"
 #include "thaw/file.h"
+#include "thaw/h5.h"
 #include "thaw/leak.h"
 #include "thaw/train.h"
 #include "thaw/weights.h"
+#include "thaw/zip.h"
 
 #include <string.h>
 
@@ -34,6 +36,23 @@ static const char details[] =
 static bool is_yaml(const char *path) {
   const char *dot = strrchr(thaw_path_name(path), '.');
   return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}
+
+/* Of a file that is cut off or damaged the reader's own reason says more. */
+static thaw_status fail_unknown(const char *path) {
+  thaw_h5 *h5 = NULL;
+  thaw_zip *zip = NULL;
+  thaw_status status = THAW_OK;
+  if (thaw_zip_recognize(path))
+    status = thaw_zip_open(path, &zip);
+  else if (cli_is_hdf5(path))
+    status = thaw_h5_open(path, &h5);
+  thaw_h5_close(h5);
+  thaw_zip_close(zip);
+  if (status != THAW_OK) return status;
+  return thaw_fail(
+      THAW_ERR_DATA,
+      "%s: neither a catalogue, nor an HDF5 file of images, nor a weight file, nor a checkpoint, run or job", path);
 }
 
 thaw_status cli_inspect(cli_context *cli) {
@@ -100,7 +119,5 @@ thaw_status cli_inspect(cli_context *cli) {
   if (cli_is_data(path)) return cli_inspect_data(cli, path, &inspect);
   if (thaw_weights_recognize(path)) return cli_inspect_weights(cli, path);
   if (is_yaml(path)) return cli_inspect_job(cli, path);
-  return thaw_fail(
-      THAW_ERR_DATA,
-      "%s: neither a catalogue, nor an HDF5 file of images, nor a weight file, nor a checkpoint, run or job", path);
+  return fail_unknown(path);
 }

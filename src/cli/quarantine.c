@@ -69,7 +69,7 @@ bool cli_is_quarantine(int argc, char **argv, int *code_out) {
 
 /* ------------------------------------------------------------------ starting it */
 
-static bool is_hdf5(const char *path) {
+bool cli_is_hdf5(const char *path) {
   static const unsigned char mark[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
   unsigned char begin[8] = {0};
   FILE *file = fopen(path, "rb");
@@ -109,7 +109,7 @@ static thaw_status read_apart(const char *path) {
   const char *wish = getenv("THAW_QUARANTINE");
   if (wish && strcmp(wish, "0") == 0) return THAW_OK;
   if (thaw_folder_exists(path) || !thaw_file_exists(path)) return THAW_OK;
-  if (!thaw_zip_recognize(path) && !is_hdf5(path)) return THAW_OK;
+  if (!thaw_zip_recognize(path) && !cli_is_hdf5(path)) return THAW_OK;
   pid_t process;
   int state, error = start(path, &process);
   /* Where no process can be started (a limit of the batch system) the file is read as it is. */

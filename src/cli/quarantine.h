@@ -22,4 +22,7 @@ thaw_status cli_quarantine_job(cli_context *cli, const thaw_job *job) THAW_CHECK
 /* The process: true when the command line asks for it; then *code_out is the exit code. */
 bool cli_is_quarantine(int argc, char **argv, int *code_out);
 
+/* [local] True when an HDF5 file's mark is in the file. */
+bool cli_is_hdf5(const char *path);
+
 #endif

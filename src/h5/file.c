@@ -92,7 +92,7 @@ static thaw_status open_file(thaw_h5 *file) {
   if (access < 0) return thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
   thaw_status status = THAW_OK;
   file->file = H5Fopen(file->path, H5F_ACC_RDONLY, access);
-  if (file->file < 0) status = thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5");
+  if (file->file < 0) status = thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5 (is it complete?)");
   H5Pclose(access); /* last: every successful call clears HDF5's error stack */
   return status;
 }
@@ -123,7 +123,7 @@ static thaw_status open_image(thaw_h5 *file, const void *data, size_t size) {
   else if (access < 0 || H5Pset_fapl_core(access, GROWTH, false) < 0 || H5Pset_file_image(access, image, size) < 0)
     status = thaw_h5_fail(file, THAW_ERR_INTERNAL, NULL, "HDF5 cannot be set up");
   else if ((file->file = H5Fopen(name, H5F_ACC_RDONLY, access)) < 0)
-    status = thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5");
+    status = thaw_h5_fail(file, THAW_ERR_DATA, NULL, "cannot be opened as HDF5 (is it complete?)");
   if (access >= 0) H5Pclose(access);
   thaw_free(name);
   return status;

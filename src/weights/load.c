@@ -66,23 +66,27 @@ static bool is_used(const thaw_weight_map *map, int32_t nodes, const thaw_weight
   return false;
 }
 
-static void tell_rest(const thaw_weight_file *file, const thaw_weight_map *map, int32_t nodes, thaw_log *log) {
+/* Says what is left aside. A top may be; so may what comes after the network's end, but nothing before it. */
+static thaw_status check_rest(const thaw_graph *graph, const thaw_weight_file *file, const thaw_weight_map *map,
+                              thaw_log *log) {
   int32_t dense = 0;
   for (size_t i = 0; i < file->count; i++)
-    dense += thaw_weight_layer_is_dense(&file->layer[i]) && !is_used(map, nodes, &file->layer[i]);
+    dense += thaw_weight_layer_is_dense(&file->layer[i]) && !is_used(map, thaw_graph_count(graph), &file->layer[i]);
   int32_t rest = (int32_t)file->count - map->layers - dense;
+  if (rest > 0) THAW_TRY(thaw_weight_check_family(graph, file));
   if (dense)
     thaw_info(log, "%s: its classification top (%d dense layer%s) is left aside", file->path, dense,
               dense == 1 ? "" : "s");
   if (rest > 0) thaw_verbose(log, "%s: %d layers beyond the network are left aside", file->path, rest);
+  return THAW_OK;
 }
 
 static thaw_status read_all(thaw_graph *graph, const thaw_weight_file *file, const thaw_weight_map *map,
                             thaw_log *log) {
   thaw_verbose(log, "%s: %s, %zu layers with weights, matched %s", file->path, file->layout, file->count, map->how);
+  THAW_TRY(check_rest(graph, file, map, log));
   for (int32_t i = 0; i < thaw_graph_count(graph); i++)
     if (map->layer[i]) THAW_TRY(read_layer(file, &thaw_graph_node(graph, i)->layer, map->layer[i], log));
-  tell_rest(file, map, thaw_graph_count(graph), log);
   if (map->old_resnet) {
     thaw_weight_use_epsilon(graph, 1e-3);
     thaw_info(log, "%s: ResNet50 of the first generation: names are translated, batch-norm epsilon is 1e-3",

@@ -128,6 +128,15 @@ thaw_status thaw_weight_parse_model(const char *path, const char *text, size_t s
 
 /* "MobileNetV2 up to block_10_project_BN", appended; "an unknown architecture" when no architecture fits. */
 void thaw_weight_guess(const thaw_weight_file *file, thaw_text *out);
+typedef struct thaw_likeness {
+  int32_t matched, total; /* of the architecture's layers */
+  const char *last;       /* the last layer found; borrowed from the file */
+} thaw_likeness;
+/* The architecture with most layers in common, by name and shape; NULL when they are less than half of the file's. */
+const thaw_architecture *thaw_weight_most_like(const thaw_weight_file *file, thaw_likeness *found);
+/* For a file with layers that the network has not: refuses it when it is an architecture in which some of them come
+ * before the network's last layer, as VGG19's do in VGG16, or ResNet101's in ResNet50. */
+thaw_status thaw_weight_check_family(const thaw_graph *graph, const thaw_weight_file *file) THAW_CHECKED;
 
 /* The nodes in the order of Keras' model.layers; order [graph count]. Nodes that the output does not need are left out.
  */

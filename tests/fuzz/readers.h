@@ -1,4 +1,4 @@
-/* readers.h: readers that several targets call. With them comes a thaw_weight_guess that takes no time. */
+/* readers.h: readers that several targets call. With them comes a thaw_weight_most_like that takes no time. */
 #ifndef THAW_FUZZ_READERS_H
 #define THAW_FUZZ_READERS_H
 
