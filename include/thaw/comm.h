@@ -121,10 +121,11 @@ void thaw_exact_begin(thaw_exact *exact, int64_t global_slices);                
 /* [local] Adds gradient[tensor_size[tensor]] of one slice; not finite or too large is remembered, not fatal. */
 void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice);
 /* [local] For kernels that quantise in registers: the accumulator of `tensor`, and the power of two by which a term is
- * multiplied before it is rounded to nearest, ties to even; 0 while there is no prediction: nothing is to be added. The
+ * multiplied before it is rounded to nearest, ties to even; 0 while there is no prediction: nothing is to be added.
+ * `fresh_out`: the sums hold no terms yet, and are to be overwritten instead of added to; NULL: then they are zero. The
  * kernel adds the terms of some slices, whatever their size, then calls note for each of these slices with its largest
  * |term| as the bits of a float (0x7f800000 or more: not finite); a slice that does not fit clears the sums. */
-int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out);
+int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out, bool *fresh_out);
 void thaw_exact_note(thaw_exact *exact, size_t tensor, int64_t slice, uint32_t largest);
 /* [collective] Once, after create: what makes sums over `comm` cheaper. Between nodes they go on during the backward
  * pass; on one node a short message lies in memory that the ranks share, for one thaw_exact at a time, which is then

@@ -111,7 +111,7 @@ typedef struct thaw_live_hooks {
   void (*gradient)(void *context, int32_t tensor, const float *value, int64_t slice);
   /* NULL, or where some layers may round and add all slices' gradients themselves (comm.h, thaw_exact_sums and
    * thaw_exact_note); the other layers use `gradient`. */
-  int64_t *(*sums)(void *context, int32_t tensor, double *factor_out);
+  int64_t *(*sums)(void *context, int32_t tensor, double *factor_out, bool *fresh_out);
   void (*note)(void *context, int32_t tensor, int64_t slice, uint32_t largest);
   /* For batch-coupled layers: adds one slice's sums; then totals over all slices of all ranks. */
   void (*add_sums)(void *context, const double *values, int32_t count);

@@ -163,15 +163,28 @@ void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, 
                void *scratch);
 void thaw_ref_gemm(const thaw_gemm_desc *desc, const float *a, const float *b, float *c);
 
-/* The weight gradient of a dense layer, quantised in registers (thaw_exact, comm.h): for i = row*k + column, slice by
- * slice (samples slice_start[s] .. slice_start[s+1], each of `pixels` rows), sums[i] += round(factor * g), where g is
- * the slice's x^T [c][rows] * dy [rows][k] as thaw_gemm would give it; nearest, ties to even. x NULL: ones (c is 1),
- * for biases. largest[s]: the largest |g| of the slice as the bits of a float, at least 0x7f800000 when one is not
- * finite. `factor` is a power of two, or 0: then nothing is added. Where |factor * g| is not below 2^51, or g not
- * finite, the sums are undefined. */
+/* ------------------------------------------------------------------ weight gradients quantised in registers
+ * For thaw_exact (comm.h): slice by slice (samples slice_start[s] .. slice_start[s+1]), sums[i] += round(factor * g)
+ * with g the slice's gradient of value i; nearest, ties to even. `factor` is a power of two, or 0: then nothing is
+ * added. Where |factor * g| is not below 2^51, or g not finite, the sums are undefined. */
+typedef struct thaw_exact_terms {
+  double factor;
+  int64_t *sums;     /* [values of the parameter], NULL: not wanted */
+  bool fresh;        /* what the sums held before does not count: they are overwritten */
+  uint32_t *largest; /* [slices] overwritten with the slice's largest |g| as the bits of a float, at least 0x7f800000
+                        when one is not finite */
+} thaw_exact_terms;
+/* Dense layer, i = row*k + column: each sample has `pixels` rows, and g is x^T [c][rows] * dy [rows][k] of the slice as
+ * thaw_gemm would give it. x NULL: ones (c is 1), for biases. */
 void thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
-                               int32_t slices, int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
-                               uint32_t *largest);
+                               int32_t slices, int32_t pixels, int32_t c, int32_t k, const thaw_exact_terms *terms);
+/* Convolutions whose slices of up to `slice` samples are small enough: 1x1 without padding, with any strides, g as
+ * thaw_gemm gives it, and 3x3 with strides 1, g as thaw_conv_gradient. x [samples][h][w][c] and dy [samples][h'][w'][k]
+ * are dense. */
+bool thaw_conv_gradient_exact_fits(const thaw_conv_desc *desc, int32_t slice);
+size_t thaw_conv_gradient_exact_scratch_bytes(const thaw_isa *isa, const thaw_conv_desc *desc);
+void thaw_conv_gradient_exact(const thaw_isa *isa, const thaw_conv_desc *desc, const float *x, const float *dy,
+                              const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms, void *scratch);
 
 /* mask[i] = all bits set when word i of the stream (thaw_random4: word i % 4 of draw i / 4) is at least `limit`, else
  * 0; i < count. */

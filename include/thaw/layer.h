@@ -49,14 +49,6 @@ typedef struct thaw_layer_io {
   const thaw_isa *isa;
 } thaw_layer_io;
 
-/* Where the gradient of one parameter goes, slice by slice rounded to multiples of 1 / factor (kernel.h,
- * thaw_dense_gradient_exact). */
-typedef struct thaw_exact_terms {
-  double factor;
-  int64_t *sums;     /* [count of the parameter], NULL: not wanted */
-  uint32_t *largest; /* [slices] overwritten with the bits of the slice's largest |gradient| */
-} thaw_exact_terms;
-
 typedef struct thaw_layer_ops {
   const thaw_schema *schema; /* schema->name is the type in job files: "dense" */
   const char *keras_class;   /* "Dense" */
@@ -75,6 +67,8 @@ typedef struct thaw_layer_ops {
    * slice_start[s+1] of io->n), the gradients of parameters rounded and added on the way: terms[p]. */
   void (*backward_slices)(const thaw_layer *layer, const thaw_layer_io *io, const float *dy, float *const *dx,
                           const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms);
+  /* NULL: always. Whether backward_slices serves slices of up to `slice` samples. */
+  bool (*slices_fit)(const thaw_layer *layer, int32_t slice);
   /* NULL: the layer has no activation of its own. Turns dy, in place, into the gradient before that activation, which
    * is what `backward` then expects. */
   void (*activation_backward)(const thaw_layer *layer, const thaw_layer_io *io, float *dy);

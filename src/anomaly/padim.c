@@ -116,7 +116,7 @@ static thaw_status add_window(void *context, thaw_anomaly *m, int64_t image, con
   float most = float_of(subtract_origin(m, s));
   float product = isfinite(most) ? nextafterf(most * most, INFINITY) : INFINITY;
   thaw_exact_add(s->exact, 0, s->difference, image);
-  int64_t *sums = thaw_exact_sums(s->exact, 1, &factor);
+  int64_t *sums = thaw_exact_sums(s->exact, 1, &factor, NULL);
   if (factor > 0 && factor * product < 0x1p51) add_products(m, s->difference, factor, sums);
   thaw_exact_note(s->exact, 1, image, most > 0 || !isfinite(most) ? bits_of(product) : 0);
   return THAW_OK;

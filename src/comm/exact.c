@@ -186,9 +186,10 @@ void thaw_exact_add(thaw_exact *exact, size_t tensor, const float *gradient, int
   }
 }
 
-int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out) {
+int64_t *thaw_exact_sums(thaw_exact *exact, size_t tensor, double *factor_out, bool *fresh_out) {
   *factor_out = exact->predicted[tensor] == THAW_EXACT_UNKNOWN ? 0 : ldexp(1.0, exact->exponent[tensor]);
-  if (!exact->begun[tensor]) clear_sums(exact, tensor, 0);
+  if (fresh_out) *fresh_out = !exact->begun[tensor];
+  if (!exact->begun[tensor]) clear_sums(exact, tensor, fresh_out ? exact->size[tensor] : 0);
   return sums_of(exact, tensor);
 }
 

@@ -169,6 +169,14 @@ static bool goes_apart(const thaw_live *live, int32_t index) {
          live->node[from->input[0]].needs_gradient;
 }
 
+/* All slices in one call of the layer, which rounds their gradients itself. */
+static bool goes_together(const thaw_live *live, int32_t index) {
+  const thaw_layer *layer = &live->graph->node[index]->layer;
+  const live_node *node = &live->node[index];
+  if (!node->trains || !layer->ops->backward_slices || node->back_chunk != live->max_samples) return false;
+  return !layer->ops->slices_fit || layer->ops->slices_fit(layer, live->slice);
+}
+
 /* Scratch for the largest call, and room for gradients of one call's inputs that are added to others. Layers that train
  * go back slice by slice, unless they can take all slices together; the others in the chunks of the forward pass. */
 static thaw_status allocate_scratch(thaw_live *live) {
@@ -182,8 +190,7 @@ static thaw_status allocate_scratch(thaw_live *live) {
     live->node[i].apart = goes_apart(live, i);
     size_t shared = shared_inputs(live, i);
     live->node[i].back_chunk = shared * (size_t)chunk * sizeof(float) > TEMPORARY_LIMIT ? live->slice : chunk;
-    live->node[i].together =
-        live->node[i].trains && layer->ops->backward_slices && live->node[i].back_chunk == live->max_samples;
+    live->node[i].together = goes_together(live, i);
     bool sliced = live->node[i].trains && !live->node[i].apart && !live->node[i].together;
     int32_t back = sliced ? live->slice : live->node[i].back_chunk;
     scratch = larger(scratch, larger(scratch_of(live, layer, chunk), scratch_of(live, layer, live->slice)));

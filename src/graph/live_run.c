@@ -202,7 +202,8 @@ static void backward_together(const run *r, int32_t index, const float *dy, cons
   choose_targets(r, index, 0, share->samples, had, dx);
   for (int32_t p = 0; p < layer->params; p++) {
     terms[p].largest = r->live->largest + (size_t)p * (size_t)r->live->max_samples;
-    if (node->tensor[p] >= 0) terms[p].sums = r->hooks->sums(r->hooks->context, node->tensor[p], &terms[p].factor);
+    if (node->tensor[p] < 0) continue;
+    terms[p].sums = r->hooks->sums(r->hooks->context, node->tensor[p], &terms[p].factor, &terms[p].fresh);
   }
   layer->ops->backward_slices(layer, &io, dy, dx, share->slice_start, share->slices, terms);
   add_gradients(r, index, 0, share->samples, had, dx);

@@ -42,6 +42,7 @@ int32_t thaw_conv_gradient_block(const thaw_conv_desc *d, int32_t n) {
   int64_t tiles = (h + 3) / 4 * ((w + 3) / 4) * (n > 0 ? n : 1);
   int64_t most = MOST_FLOATS / (int64_t)(WINOGRAD_POINTS * thaw_winograd_row(d->c));
   if (most < FEWEST_TILES) most = FEWEST_TILES;
+  if (tiles <= THAW_EXACT_TILES) most = tiles; /* as thaw_conv_gradient_exact */
   return (int32_t)(tiles < most ? tiles : most);
 }
 

@@ -82,9 +82,32 @@ void thaw_gemm(const thaw_isa *isa, const thaw_gemm_desc *desc, const float *a, 
 }
 
 void thaw_dense_gradient_exact(const thaw_isa *isa, const float *x, const float *dy, const int32_t *slice_start,
-                               int32_t slices, int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
-                               uint32_t *largest) {
-  isa->dense_gradient(x, dy, slice_start, slices, pixels, c, k, factor, sums, largest);
+                               int32_t slices, int32_t pixels, int32_t c, int32_t k, const thaw_exact_terms *terms) {
+  isa->dense_gradient(x, dy, slice_start, slices, pixels, c, k, terms);
+}
+
+bool thaw_conv_gradient_exact_fits(const thaw_conv_desc *desc, int32_t slice) {
+  int32_t h, w;
+  thaw_conv_desc plain = *desc;
+  plain.pool = false;
+  thaw_conv_output(&plain, &h, &w);
+  if (desc->depthwise) return false;
+  if (thaw_conv_pointwise(desc)) return (int64_t)slice * h * w <= THAW_EXACT_ROWS;
+  bool winograd = desc->kh == 3 && desc->kw == 3 && desc->stride_h == 1 && desc->stride_w == 1;
+  return winograd && (int64_t)slice * ((h + 3) / 4) * ((w + 3) / 4) <= THAW_EXACT_TILES;
+}
+
+size_t thaw_conv_gradient_exact_scratch_bytes(const thaw_isa *isa, const thaw_conv_desc *desc) {
+  bool pointwise = thaw_conv_pointwise(desc);
+  return (pointwise ? isa->pointwise_gradient_scratch : isa->winograd_gradient_exact_scratch)(desc) * sizeof(float);
+}
+
+void thaw_conv_gradient_exact(const thaw_isa *isa, const thaw_conv_desc *desc, const float *x, const float *dy,
+                              const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms,
+                              void *scratch) {
+  bool pointwise = thaw_conv_pointwise(desc);
+  (pointwise ? isa->pointwise_gradient : isa->winograd_gradient_exact)(desc, x, dy, slice_start, slices, terms,
+                                                                       scratch);
 }
 
 void thaw_random_keep(const thaw_isa *isa, const thaw_draw *position, uint32_t limit, size_t count, uint32_t *mask) {

@@ -4,6 +4,9 @@
 
 #include "thaw/kernel.h"
 
+/* The largest slices whose weight gradients are quantised in registers: pixels of a 1x1, tiles of a 3x3 convolution. */
+enum { THAW_EXACT_ROWS = 2048, THAW_EXACT_TILES = 128 };
+
 /* Rows of the packed arrays start on 64-byte boundaries: 16 floats. */
 enum { THAW_ALIGN_FLOATS = 16 };
 
@@ -56,7 +59,14 @@ struct thaw_isa {
   size_t (*gemm_scratch)(const thaw_gemm_desc *desc);
   void (*gemm)(const thaw_gemm_desc *desc, const float *a, const float *b, float *c, float *scratch);
   void (*dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices, int32_t pixels,
-                         int32_t c, int32_t k, double factor, int64_t *sums, uint32_t *largest);
+                         int32_t c, int32_t k, const thaw_exact_terms *terms);
+  size_t (*pointwise_gradient_scratch)(const thaw_conv_desc *desc);
+  void (*pointwise_gradient)(const thaw_conv_desc *desc, const float *x, const float *dy, const int32_t *slice_start,
+                             int32_t slices, const thaw_exact_terms *terms, float *scratch);
+  size_t (*winograd_gradient_exact_scratch)(const thaw_conv_desc *desc);
+  void (*winograd_gradient_exact)(const thaw_conv_desc *desc, const float *x, const float *dy,
+                                  const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms,
+                                  float *scratch);
   void (*random_keep)(const uint32_t key[2], const uint32_t counter[4], uint32_t limit, size_t count, uint32_t *mask);
 };
 

@@ -111,8 +111,14 @@ static thaw_gemm_desc kernel_gemm(const thaw_layer *layer, const thaw_conv_desc 
 
 typedef struct conv_scratch {
   float *patches;
-  void *gemm, *winograd;
+  void *gemm, *winograd, *exact;
 } conv_scratch;
+
+/* Whether slices of up to `slice` samples go back together. */
+static bool slices_fit(const thaw_layer *layer, int32_t slice) {
+  thaw_conv_desc d = thaw_layer_conv_desc(layer);
+  return (d.kh == 1 || thaw_winograd_serves(layer)) && thaw_conv_gradient_exact_fits(&d, slice);
+}
 
 static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa, int32_t images) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
@@ -128,18 +134,22 @@ static size_t gemm_scratch(const thaw_layer *layer, const thaw_isa *isa, int32_t
   return most;
 }
 
-/* The two ways never run in one call, so they share their room. */
+/* The ways never run at the same time, so they share their room. */
 static conv_scratch carve(const thaw_layer *layer, const thaw_isa *isa, int32_t n, thaw_carver *carver) {
   thaw_conv_desc d = thaw_layer_conv_desc(layer);
   conv_scratch scratch = {0};
   size_t images = (size_t)group_size(layer, &d, n);
-  thaw_carver other = *carver;
+  thaw_carver other = *carver, exact = *carver;
   if (!is_pointwise(&d))
     scratch.patches = thaw_carve(carver, images * thaw_conv_pixels(layer) * (size_t)patch_size(&d) * sizeof(float));
   scratch.gemm = thaw_carve(carver, gemm_scratch(layer, isa, (int32_t)images));
   if (thaw_winograd_serves(layer)) {
     scratch.winograd = thaw_carve(&other, thaw_winograd_scratch_bytes(layer, isa, n));
     if (other.used > carver->used) carver->used = other.used;
+  }
+  if (slices_fit(layer, 1)) {
+    scratch.exact = thaw_carve(&exact, thaw_conv_gradient_exact_scratch_bytes(isa, &d));
+    if (exact.used > carver->used) carver->used = exact.used;
   }
   return scratch;
 }
@@ -211,6 +221,14 @@ static void backward_input(const thaw_layer *layer, const thaw_layer_io *io, con
   }
 }
 
+static void input_gradient(const thaw_layer *layer, const thaw_layer_io *io, const float *dz,
+                           const conv_scratch *scratch, float *dx) {
+  if (dx && io->workspace)
+    thaw_winograd_input_gradient(layer, io, dz, dx);
+  else if (dx)
+    backward_input(layer, io, dz, scratch, dx);
+}
+
 static void backward(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                      float *const *gradient) {
   thaw_carver carver = {.base = io->scratch};
@@ -220,10 +238,19 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
   else if (gradient[0])
     backward_kernel(layer, io, dz, &scratch, gradient[0]);
   if (layer->params > 1 && gradient[1]) thaw_conv_bias_gradient(layer, io->n, dz, gradient[1]);
-  if (dx[0] && io->workspace)
-    thaw_winograd_input_gradient(layer, io, dz, dx[0]);
-  else if (dx[0])
-    backward_input(layer, io, dz, &scratch, dx[0]);
+  input_gradient(layer, io, dz, &scratch, dx[0]);
+}
+
+static void backward_slices(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
+                            const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms) {
+  thaw_conv_desc d = thaw_layer_conv_desc(layer);
+  thaw_carver carver = {.base = io->scratch};
+  conv_scratch scratch = carve(layer, io->isa, io->n, &carver);
+  if (terms[0].sums) thaw_conv_gradient_exact(io->isa, &d, io->x[0], dz, slice_start, slices, &terms[0], scratch.exact);
+  if (layer->params > 1 && terms[1].sums)
+    thaw_dense_gradient_exact(io->isa, NULL, dz, slice_start, slices, (int32_t)thaw_conv_pixels(layer), 1, d.k,
+                              &terms[1]);
+  input_gradient(layer, io, dz, &scratch, dx[0]);
 }
 
 static void initialize(thaw_layer *layer, uint64_t seed) {
@@ -325,6 +352,8 @@ const thaw_layer_ops thaw_layer_conv2d = {.schema = &thaw_conv2d_schema,
                                           .infer = infer,
                                           .forward = forward,
                                           .backward = backward,
+                                          .backward_slices = backward_slices,
+                                          .slices_fit = slices_fit,
                                           .activation_backward = thaw_conv_activation_backward,
                                           .saved_bytes = thaw_conv_saved_bytes,
                                           .scratch_bytes = scratch_bytes,

@@ -107,12 +107,9 @@ static void backward(const thaw_layer *layer, const thaw_layer_io *io, const flo
 static void backward_slices(const thaw_layer *layer, const thaw_layer_io *io, const float *dz, float *const *dx,
                             const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms) {
   int32_t c = layer->input[0].c, k = layer->output.c, pixels = rows_of(layer, 1);
-  if (terms[0].sums)
-    thaw_dense_gradient_exact(io->isa, io->x[0], dz, slice_start, slices, pixels, c, k, terms[0].factor, terms[0].sums,
-                              terms[0].largest);
+  if (terms[0].sums) thaw_dense_gradient_exact(io->isa, io->x[0], dz, slice_start, slices, pixels, c, k, &terms[0]);
   if (layer->params > 1 && terms[1].sums)
-    thaw_dense_gradient_exact(io->isa, NULL, dz, slice_start, slices, pixels, 1, k, terms[1].factor, terms[1].sums,
-                              terms[1].largest);
+    thaw_dense_gradient_exact(io->isa, NULL, dz, slice_start, slices, pixels, 1, k, &terms[1]);
   input_gradient(layer, io, dz, dx[0]);
 }
 

@@ -136,8 +136,8 @@ static void take_gradient(void *context, int32_t tensor, const float *value, int
   thaw_exact_add(step->exact, (size_t)tensor, value, slice);
 }
 
-static int64_t *sums_of(void *context, int32_t tensor, double *factor_out) {
-  return thaw_exact_sums(((train_step *)context)->exact, (size_t)tensor, factor_out);
+static int64_t *sums_of(void *context, int32_t tensor, double *factor_out, bool *fresh_out) {
+  return thaw_exact_sums(((train_step *)context)->exact, (size_t)tensor, factor_out, fresh_out);
 }
 
 static void note_slice(void *context, int32_t tensor, int64_t slice, uint32_t largest) {

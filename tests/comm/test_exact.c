@@ -30,7 +30,8 @@ static bool mine(int64_t slice, int64_t slices) {
  * is far too large. */
 static void add_as_kernel(thaw_exact *exact, size_t tensor, const float *gradient, int64_t slice) {
   double factor;
-  int64_t *sums = thaw_exact_sums(exact, tensor, &factor);
+  bool fresh = false;
+  int64_t *sums = thaw_exact_sums(exact, tensor, &factor, slice % 2 ? &fresh : NULL);
   uint32_t largest = 0;
   for (size_t i = 0; i < sizes[tensor]; i++) {
     double scaled = gradient[i] * factor;
@@ -39,7 +40,7 @@ static void add_as_kernel(thaw_exact *exact, size_t tensor, const float *gradien
     bits &= INT32_MAX;
     if (bits > largest) largest = bits;
     uint64_t term = fabs(scaled) < 0x1p62 ? (uint64_t)llrint(scaled) : UINT64_C(0x8badf00d8badf00d);
-    sums[i] = (int64_t)((uint64_t)sums[i] + term);
+    sums[i] = (int64_t)(fresh ? term : (uint64_t)sums[i] + term);
   }
   thaw_exact_note(exact, tensor, slice, largest);
 }

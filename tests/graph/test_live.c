@@ -189,9 +189,12 @@ static void round_slice(void *context, int32_t tensor, const float *value, int64
   }
 }
 
-static int64_t *give_sums(void *context, int32_t tensor, double *factor_out) {
+static int64_t *give_sums(void *context, int32_t tensor, double *factor_out, bool *fresh_out) {
+  exact_sums *e = context;
   *factor_out = exact_factor;
-  return ((exact_sums *)context)->sums[tensor];
+  *fresh_out = tensor % 2 == 1;
+  if (*fresh_out) memset(e->sums[tensor], 0xcd, e->size[tensor] * sizeof(int64_t));
+  return e->sums[tensor];
 }
 
 static void note_largest(void *context, int32_t tensor, int64_t slice, uint32_t largest) {
@@ -200,10 +203,9 @@ static void note_largest(void *context, int32_t tensor, int64_t slice, uint32_t 
   e->by_layers++;
 }
 
-static void test_layers_round_like_the_trainer(void **state) {
-  (void)state;
+static void check_rounding(thaw_graph *graph, int32_t layers) {
   live_case l;
-  begin(&l, branching_network());
+  begin(&l, graph);
   exact_sums e[2] = {0};
   for (int way = 0; way < 2; way++) {
     thaw_live_hooks hooks = {.context = &e[way], .gradient = round_slice};
@@ -217,7 +219,7 @@ static void test_layers_round_like_the_trainer(void **state) {
     assert_thaw_ok(thaw_live_backward(l.live, &l.share, &hooks, l.dy, false));
   }
   assert_int_equal(e[0].by_layers, 0);
-  assert_int_equal(e[1].by_layers, 2 * 2 * 3); /* kernel and bias of two dense layers, three slices */
+  assert_int_equal(e[1].by_layers, layers * 2 * 3); /* kernel and bias, three slices */
   for (int32_t t = 0; t < thaw_live_tensors(l.live); t++) {
     assert_memory_equal(e[1].sums[t], e[0].sums[t], l.c.size[t] * sizeof(int64_t));
     assert_memory_equal(e[1].largest[t], e[0].largest[t], sizeof e[0].largest[t]);
@@ -225,6 +227,23 @@ static void test_layers_round_like_the_trainer(void **state) {
     thaw_free(e[1].sums[t]);
   }
   end(&l);
+}
+
+static thaw_graph *convolutions(void) {
+  thaw_graph *g;
+  assert_thaw_ok(thaw_graph_create(test_map(9, 7, 3), &g));
+  int32_t a = test_conv(g, 0, 18, 1, 2, THAW_VALID, THAW_RELU);
+  int32_t b = test_conv(g, a, 35, 3, 1, THAW_SAME, THAW_TANH);
+  int32_t c = test_conv(g, b, 17, 3, 1, THAW_VALID, THAW_LINEAR);
+  test_dense(g, test_add(g, "flatten", NULL, NULL, c), 5, THAW_SOFTMAX);
+  thaw_graph_mark_head(g, a);
+  return g;
+}
+
+static void test_layers_round_like_the_trainer(void **state) {
+  (void)state;
+  check_rounding(branching_network(), 4);
+  check_rounding(convolutions(), 4);
 }
 
 static thaw_graph *normed_network(void) {

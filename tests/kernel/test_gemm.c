@@ -83,6 +83,7 @@ static void chain(const float *x, const float *dy, int32_t c, int32_t k, const i
 }
 
 static void check_gradient(int32_t c, int32_t k, const int32_t *start, int32_t slices, int32_t pixels, bool ones) {
+  bool fresh = c % 2 == 0;
   const thaw_isa *isas[2];
   int count = testing_isas(isas);
   const double factor = 0x1p30;
@@ -92,9 +93,10 @@ static void check_gradient(int32_t c, int32_t k, const int32_t *start, int32_t s
   uint32_t *largest = thaw_new(some, sizeof *largest), *most = thaw_new(some, sizeof *most);
   for (int v = 0; v < count; v++) {
     for (size_t i = 0; i < size + 8; i++) sums[i] = (int64_t)i - 7;
-    for (size_t i = 0; i < size; i++) expected[i] = (int64_t)i - 7;
+    for (size_t i = 0; i < size; i++) expected[i] = fresh ? 0 : (int64_t)i - 7;
     chain(x, dy, c, k, start, slices, pixels, factor, expected, most);
-    thaw_dense_gradient_exact(isas[v], x, dy, start, slices, pixels, c, k, factor, sums, largest);
+    thaw_exact_terms terms = {.factor = factor, .sums = sums, .fresh = fresh, .largest = largest};
+    thaw_dense_gradient_exact(isas[v], x, dy, start, slices, pixels, c, k, &terms);
     testing_same("gradient", sums, expected, size * sizeof *sums);
     testing_same("largest", largest, most, some * sizeof *most);
     for (size_t i = size; i < size + 8; i++) assert_int_equal(sums[i], (int64_t)i - 7);
@@ -128,7 +130,8 @@ static void gradient_ties_go_to_even(void **state) {
   for (int v = 0; v < count; v++) {
     int64_t sums[6] = {0};
     uint32_t largest[2];
-    thaw_dense_gradient_exact(isas[v], x, dy, start, 2, 1, 1, 6, 1, sums, largest);
+    thaw_exact_terms terms = {.factor = 1, .sums = sums, .largest = largest};
+    thaw_dense_gradient_exact(isas[v], x, dy, start, 2, 1, 1, 6, &terms);
     testing_same("ties", sums, expected, sizeof sums);
   }
 }
@@ -145,7 +148,8 @@ static void gradient_holds_the_widest_terms(void **state) {
       int64_t sum = sign;
       uint32_t largest[3];
       x[0] = x[1] = x[2] = (float)sign;
-      thaw_dense_gradient_exact(isas[v], x, dy, start, 3, 1, 1, 1, 1, &sum, largest);
+      thaw_exact_terms terms = {.factor = 1, .sums = &sum, .largest = largest};
+      thaw_dense_gradient_exact(isas[v], x, dy, start, 3, 1, 1, 1, &terms);
       assert_int_equal(sum, sign * (3 * (int64_t)most + 1));
     }
 }
@@ -166,7 +170,8 @@ static void gradient_shows_what_is_not_finite(void **state) {
       dy[4 * K + where] = -4;
       x[2 * C + 17] = NAN;
       x[0] = INFINITY;
-      thaw_dense_gradient_exact(isas[v], x, dy, start, 3, 1, C, K, 4, sums, largest);
+      thaw_exact_terms terms = {.factor = 4, .sums = sums, .largest = largest};
+      thaw_dense_gradient_exact(isas[v], x, dy, start, 3, 1, C, K, &terms);
       assert_true(largest[0] >= 0x7f800000);
       assert_true(largest[1] >= 0x7f800000);
       assert_int_equal(largest[2], bits_of(3));

@@ -1,56 +1,14 @@
 /* exact.c: weight gradients of a dense layer, quantised to int64 while they are in registers.
  *
- * A slice's gradient x^T dy is a float chain over the slice's rows; times a power of two it is exact in double. Adding
- * 1.5 * 2^52 rounds it once to the nearest integer, ties to even, which then stands in the low bits of the mantissa.
- * The bits of all slices are added as integers; those of 1.5 * 2^52, once per slice, are taken off at the end. */
+ * A slice's gradient x^T dy is a float chain over the slice's rows, rounded as exact.h says. The bits of all slices are
+ * added as integers; those of 1.5 * 2^52, once per slice, are taken off at the end. */
+#include "kernel/variant/exact.h"
 #include "kernel/variant/rows.h"
-#include "kernel/variant/simd.h"
 #include "kernel/variant/variant.h"
-
-#include <string.h>
 
 /* TILE x 2 vectors of sums stay in registers, with twice as many of integers (on AVX2 some of those in the first-level
  * cache). STRIP columns of x, a cache line of each row, are brought together for all slices of a group. */
-enum { WIDE = LANES / 2, TILE = 4, STRIP = 16, GROUP_SLICES = 64, GROUP_ROWS = 256 };
-
-typedef int64_t lvec __attribute__((vector_size(4 * LANES)));
-#ifdef __AVX512F__
-typedef __m512d dvec;
-ALWAYS_INLINE dvec dbroadcast(double a) {
-  return _mm512_set1_pd(a);
-}
-ALWAYS_INLINE dvec widen(vec a, int half) {
-  return _mm512_cvtps_pd(half ? _mm512_extractf32x8_ps(a, 1) : _mm512_castps512_ps256(a));
-}
-ALWAYS_INLINE ivec larger(ivec a, ivec b) {
-  return (ivec)_mm512_max_epi32((__m512i)a, (__m512i)b);
-}
-ALWAYS_INLINE void add_integers(int64_t *sums, lvec a, int count) {
-  __mmask8 m = count >= WIDE ? 0xff : (__mmask8)((1u << count) - 1);
-  _mm512_mask_storeu_epi64(sums, m, _mm512_add_epi64(_mm512_maskz_loadu_epi64(m, sums), (__m512i)a));
-}
-#else
-typedef __m256d dvec;
-ALWAYS_INLINE dvec dbroadcast(double a) {
-  return _mm256_set1_pd(a);
-}
-ALWAYS_INLINE dvec widen(vec a, int half) {
-  return _mm256_cvtps_pd(half ? _mm256_extractf128_ps(a, 1) : _mm256_castps256_ps128(a));
-}
-ALWAYS_INLINE ivec larger(ivec a, ivec b) {
-  return (ivec)_mm256_max_epi32((__m256i)a, (__m256i)b);
-}
-ALWAYS_INLINE void add_integers(int64_t *sums, lvec a, int count) {
-  __m256i m = _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
-  __m256i old = _mm256_maskload_epi64((const long long *)sums, m);
-  _mm256_maskstore_epi64((long long *)sums, m, _mm256_add_epi64(old, (__m256i)a));
-}
-#endif
-
-/* Keeps the compiler from taking the same step of all sums first, for which there are not enough registers. */
-ALWAYS_INLINE void in_order(vec *sum, ivec *most) {
-  __asm__ volatile("" : "+v"(*sum), "+v"(*most));
-}
+enum { TILE = 4, STRIP = 16, GROUP_SLICES = 64, GROUP_ROWS = 256 };
 
 /* Consecutive slices whose rows of x and dy are looked at together. */
 typedef struct group {
@@ -58,6 +16,7 @@ typedef struct group {
   int slices, pixels;   /* pixels: rows per sample */
   size_t x_stride, k;   /* floats between rows of x and of dy */
   double magic;         /* 1.5 * 2^52 / factor */
+  bool add;             /* to the sums, instead of overwriting them */
   ivec *most;           /* [slices] per lane, bits of the largest |gradient| */
 } group;
 
@@ -93,15 +52,14 @@ ALWAYS_INLINE void multiply(const int rows, const int vectors, const bool full, 
       }
     g->most[s] = most;
   }
-  uint64_t base;
-  memcpy(&base, &g->magic, sizeof base);
-  base *= (uint64_t)g->slices; /* modulo 2^64, as the sums of bits */
+  uint64_t base = (uint64_t)bits_of(g->magic) * (uint64_t)g->slices; /* modulo 2^64, as the sums of bits */
 #pragma GCC unroll 4
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
     for (int j = 0; j < 2 * vectors; j++)
       if (full || count > j * WIDE)
-        add_integers(sums + (size_t)i * g->k + j * WIDE, total[i][j] - (int64_t)base, full ? WIDE : count - j * WIDE);
+        put_integers(sums + (size_t)i * g->k + j * WIDE, total[i][j] - (int64_t)base, full ? WIDE : count - j * WIDE,
+                     g->add);
 }
 
 static void multiply_full(int rows, const group *g, const float *x, const float *dy, int64_t *sums) {
@@ -160,21 +118,17 @@ static int slices_together(const int32_t *start, int32_t slices, int32_t pixels)
 }
 
 void THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
-                                       int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
-                                       uint32_t *largest) {
+                                       int32_t pixels, int32_t c, int32_t k, const thaw_exact_terms *terms) {
   ivec most[GROUP_SLICES];
   for (int32_t done = 0; done < slices;) {
-    group g = {.start = slice_start + done, .pixels = pixels, .k = (size_t)k, .magic = 0x1.8p52 / factor};
+    group g = {.start = slice_start + done, .pixels = pixels, .k = (size_t)k, .magic = 0x1.8p52 / terms->factor};
     g.slices = slices_together(g.start, slices - done, pixels);
     g.most = most;
+    g.add = done > 0 || !terms->fresh;
     memset(most, 0, (size_t)g.slices * sizeof *most);
     size_t row = (size_t)g.start[0] * (size_t)pixels;
-    multiply_group(&g, x ? x + row * (size_t)c : NULL, dy + row * (size_t)k, c, k, sums);
-    for (int s = 0; s < g.slices; s++) {
-      largest[done + s] = 0;
-      for (int i = 0; i < LANES; i++)
-        if ((uint32_t)most[s][i] > largest[done + s]) largest[done + s] = (uint32_t)most[s][i];
-    }
+    multiply_group(&g, x ? x + row * (size_t)c : NULL, dy + row * (size_t)k, c, k, terms->sums);
+    for (int s = 0; s < g.slices; s++) terms->largest[done + s] = largest_lane(&most[s]);
     done += g.slices;
   }
 }

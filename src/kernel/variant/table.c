@@ -28,5 +28,9 @@ const thaw_isa THAW_VARIANT(thaw_isa) = {
     .gemm_scratch = THAW_VARIANT(thaw_gemm_scratch),
     .gemm = THAW_VARIANT(thaw_gemm),
     .dense_gradient = THAW_VARIANT(thaw_dense_gradient),
+    .pointwise_gradient_scratch = THAW_VARIANT(thaw_pointwise_gradient_scratch),
+    .pointwise_gradient = THAW_VARIANT(thaw_pointwise_gradient),
+    .winograd_gradient_exact_scratch = THAW_VARIANT(thaw_winograd_gradient_exact_scratch),
+    .winograd_gradient_exact = THAW_VARIANT(thaw_winograd_gradient_exact),
     .random_keep = THAW_VARIANT(thaw_random_keep),
 };

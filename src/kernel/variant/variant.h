@@ -39,8 +39,15 @@ void THAW_VARIANT(thaw_activate_backward)(thaw_activation activation, const floa
 size_t THAW_VARIANT(thaw_gemm_scratch)(const thaw_gemm_desc *desc);
 void THAW_VARIANT(thaw_gemm)(const thaw_gemm_desc *desc, const float *a, const float *b, float *c, float *scratch);
 void THAW_VARIANT(thaw_dense_gradient)(const float *x, const float *dy, const int32_t *slice_start, int32_t slices,
-                                       int32_t pixels, int32_t c, int32_t k, double factor, int64_t *sums,
-                                       uint32_t *largest);
+                                       int32_t pixels, int32_t c, int32_t k, const thaw_exact_terms *terms);
+size_t THAW_VARIANT(thaw_pointwise_gradient_scratch)(const thaw_conv_desc *desc);
+void THAW_VARIANT(thaw_pointwise_gradient)(const thaw_conv_desc *desc, const float *x, const float *dy,
+                                           const int32_t *slice_start, int32_t slices, const thaw_exact_terms *terms,
+                                           float *scratch);
+size_t THAW_VARIANT(thaw_winograd_gradient_exact_scratch)(const thaw_conv_desc *desc);
+void THAW_VARIANT(thaw_winograd_gradient_exact)(const thaw_conv_desc *desc, const float *x, const float *dy,
+                                                const int32_t *slice_start, int32_t slices,
+                                                const thaw_exact_terms *terms, float *scratch);
 void THAW_VARIANT(thaw_random_keep)(const uint32_t key[2], const uint32_t counter[4], uint32_t limit, size_t count,
                                     uint32_t *mask);
 

@@ -5,6 +5,7 @@
  *   dg = G^T [sum over tiles of (B^T x B) . dm] G
  *
  * Block sizes are the same for every instruction set, since the sums go block by block. */
+#include "kernel/variant/exact.h"
 #include "kernel/variant/rows.h"
 #include "kernel/variant/tile.h"
 #include "kernel/variant/winograd.h"
@@ -91,12 +92,13 @@ typedef struct sums {
   size_t v_row, m_row;
   int count; /* tiles */
   float *u;
+  ahead soon;
 } sums;
 
 ALWAYS_INLINE void sum_tiles(const int rows, const int vectors, const sums *t) {
   vec s[ROWS][2];
   tile_clear(rows, s);
-  tile_multiply(rows, vectors, t->v, 1, t->v_row, t->m, t->m_row, t->count, (ahead){0}, s);
+  tile_multiply(rows, vectors, t->v, 1, t->v_row, t->m, t->m_row, t->count, t->soon, s);
 #pragma GCC unroll 16
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -136,31 +138,39 @@ ALWAYS_INLINE void weights_back_1d(const vec u[WINDOW], vec o[SIDE]) {
   o[2] = fma_of(b, sixth, a) + u[5];
 }
 
+/* o = G^T u G of one vector of channels; u: its first point, points `plane` floats apart. */
+ALWAYS_INLINE void weights_back_2d(const float *u, size_t plane, vec o[SIDE][SIDE]) {
+  vec t[WINDOW][SIDE];
+#pragma GCC unroll 6
+  for (int q = 0; q < WINDOW; q++) {
+    vec column[WINDOW];
+#pragma GCC unroll 6
+    for (int i = 0; i < WINDOW; i++) column[i] = load(u + (size_t)(i * WINDOW + q) * plane);
+    weights_back_1d(column, t[q]);
+  }
+#pragma GCC unroll 3
+  for (int i = 0; i < SIDE; i++) {
+    vec across[WINDOW] = {t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]};
+    weights_back_1d(across, o[i]);
+  }
+}
+
 /* gradient [9][c][k] (+)= G^T u G for the panel's `count` channels from `first` on. */
 static void finish_gradient(const thaw_conv_desc *d, const float *u, size_t plane, int32_t first, bool accumulate,
                             float *gradient) {
   size_t c = (size_t)d->c, k = (size_t)d->k;
   for (size_t ci = 0; ci < c; ci++)
     for (int j = 0; j < PANEL && first + j < d->k; j += LANES) {
-      vec t[WINDOW][SIDE];
-#pragma GCC unroll 6
-      for (int q = 0; q < WINDOW; q++) {
-        vec column[WINDOW];
-#pragma GCC unroll 6
-        for (int i = 0; i < WINDOW; i++) column[i] = load(u + (size_t)(i * WINDOW + q) * plane + ci * PANEL + j);
-        weights_back_1d(column, t[q]);
-      }
+      vec o[SIDE][SIDE];
+      weights_back_2d(u + ci * PANEL + j, plane, o);
 #pragma GCC unroll 3
-      for (int i = 0; i < SIDE; i++) {
-        vec across[WINDOW] = {t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]}, o[SIDE];
-        weights_back_1d(across, o);
+      for (int i = 0; i < SIDE; i++)
 #pragma GCC unroll 3
         for (int q = 0; q < SIDE; q++) {
           float *to = gradient + ((size_t)(i * SIDE + q) * c + ci) * k + first + j;
           int count = d->k - first - j;
-          store_some(to, accumulate ? o[q] + load_some(to, count) : o[q] + zero(), count);
+          store_some(to, accumulate ? o[i][q] + load_some(to, count) : o[i][q] + zero(), count);
         }
-      }
     }
 }
 
@@ -184,4 +194,166 @@ void THAW_VARIANT(thaw_conv_gradient)(const thaw_conv_desc *desc, const float *x
       finish_gradient(d, scratch + w.u, w.u_plane, k, b > 0, gradient);
     }
   }
+}
+
+/* ------------------------------------------------------------------ quantised, all slices together
+ * Slices of at most THAW_EXACT_TILES tiles, which are one block above. m [panel][36][tiles][PANEL] of the slices is
+ * made once; then STRIP input channels at a time go through all panels: v [36][tiles][STRIP] stays in the second-level
+ * cache. For each slice, ROWS channels by a panel of sums over tiles go back from Winograd's domain and are rounded. */
+
+enum { STRIP = 32, MOST_COLUMNS = 512, MOST_SLICES = 64, TAPS = SIDE * SIDE };
+
+typedef struct exact_layout {
+  size_t v, m, u, block, total; /* floats */
+  size_t v_plane, m_plane, u_plane;
+} exact_layout;
+
+static exact_layout lay_out_exact(const thaw_conv_desc *d) {
+  size_t columns = d->k < MOST_COLUMNS ? (size_t)d->k : MOST_COLUMNS, panels = (columns + PANEL - 1) / PANEL;
+  exact_layout w = {.v_plane = thaw_winograd_plane(THAW_EXACT_TILES, thaw_winograd_row(STRIP)),
+                    .m_plane = thaw_winograd_plane(THAW_EXACT_TILES, PANEL),
+                    .u_plane = ROWS * PANEL};
+  w.m = w.v + POINTS * w.v_plane;
+  w.u = w.m + panels * POINTS * w.m_plane;
+  w.block = w.u + POINTS * w.u_plane;
+  w.total = w.block + TAPS * STRIP * PANEL * sizeof(int64_t) / sizeof(float);
+  return w;
+}
+
+size_t THAW_VARIANT(thaw_winograd_gradient_exact_scratch)(const thaw_conv_desc *d) {
+  return lay_out_exact(d).total;
+}
+
+/* Consecutive slices. */
+typedef struct exact_work {
+  winograd_run r;    /* of all channels */
+  winograd_run part; /* of STRIP input channels */
+  exact_layout w;
+  const float *dy;
+  const int32_t *start; /* samples */
+  int slices, tiles;    /* tiles: of one image */
+  int32_t column, columns;
+  double magic;
+  bool add;
+  float *scratch;
+  int64_t *sums;
+  ivec *most; /* [slices] */
+} exact_work;
+
+static int all_tiles(const exact_work *t) {
+  return (t->start[t->slices] - t->start[0]) * t->tiles;
+}
+
+/* Channels beyond the last one. */
+static void clear_column(const winograd_run *r, int count, int column) {
+  for (int p = 0; p < POINTS; p++)
+    for (int q = 0; q < count; q++) store(r->m + (size_t)p * r->m_plane + (size_t)q * r->m_row + column, zero());
+}
+
+static void transform_columns(exact_work *t) {
+  for (int32_t j = 0; j < t->columns; j += PANEL) {
+    winograd_run r = t->r;
+    r.m = t->scratch + t->w.m + (size_t)(j / PANEL) * POINTS * t->w.m_plane;
+    r.m_row = PANEL, r.m_plane = t->w.m_plane;
+    for (int i = 0; i < PANEL; i += LANES) {
+      if (i < t->columns - j)
+        transform_gradient(&r, t->dy, 0, all_tiles(t), t->column + j + i, i);
+      else
+        clear_column(&r, all_tiles(t), i);
+    }
+  }
+}
+
+/* Sums over the tiles of one slice for group `g` of the strip's input channels; m: the panel's first point. Meanwhile
+ * the next slice's gradients, or the next panel's, are fetched, a part by each group. */
+static void sum_slice(const exact_work *t, int slice, int g, const float *m) {
+  int count = t->part.conv->desc.c, groups = tile_groups(count), row = count * g / groups;
+  size_t at = (size_t)(t->start[slice] - t->start[0]) * (size_t)t->tiles;
+  sums s = {.v_row = t->part.v_row, .m_row = PANEL, .count = (t->start[slice + 1] - t->start[slice]) * t->tiles};
+  const float *next = slice + 1 < t->slices ? m + (at + (size_t)s.count) * PANEL : m + POINTS * t->w.m_plane;
+  s.soon.step = PANEL * sizeof(float) / (size_t)groups;
+  for (int p = 0; p < POINTS; p++) {
+    s.v = t->part.v + (size_t)p * t->part.v_plane + at * s.v_row + (size_t)row;
+    s.m = m + (size_t)p * t->w.m_plane + at * PANEL;
+    s.u = t->scratch + t->w.u + (size_t)p * t->w.u_plane;
+    s.soon.next = (const char *)(next + (size_t)p * t->w.m_plane) + s.soon.step * (size_t)(s.count * g);
+    sum_tiles_any(count * (g + 1) / groups - row, false, &s);
+  }
+}
+
+/* One slice's gradient of a group of the strip's input channels. */
+static void gradient_rows(const exact_work *t, int slice, int g, const float *m) {
+  int count = t->part.conv->desc.c, groups = tile_groups(count), row = count * g / groups;
+  int rows = count * (g + 1) / groups - row;
+  const float *u = t->scratch + t->w.u;
+  int64_t *block = (int64_t *)(t->scratch + t->w.block);
+  sum_slice(t, slice, g, m);
+  ivec most = t->most[slice];
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < PANEL; j += LANES) {
+      vec o[SIDE][SIDE];
+      weights_back_2d(u + i * PANEL + j, t->w.u_plane, o);
+#pragma GCC unroll 9
+      for (int tap = 0; tap < TAPS; tap++)
+        put_rounded(o[tap / SIDE][tap % SIDE], t->magic, slice > 0, block + (tap * STRIP + row + i) * PANEL + j, &most);
+    }
+  t->most[slice] = most;
+}
+
+/* The gradient of `count` input channels from `first` on. */
+static void gradient_strip(exact_work *t, int32_t first, int32_t count) {
+  size_t c = (size_t)t->r.conv->desc.c, k = (size_t)t->r.conv->desc.k;
+  thaw_conv conv = *t->r.conv;
+  conv.desc.c = count;
+  t->part.conv = &conv;
+  t->part.x = t->r.x + first;
+  THAW_VARIANT(thaw_winograd_input)(&t->part, 0, all_tiles(t));
+  int groups = tile_groups(count);
+  for (int32_t j = 0; j < t->columns; j += PANEL) {
+    const float *m = t->scratch + t->w.m + (size_t)(j / PANEL) * POINTS * t->w.m_plane;
+    for (int s = 0; s < t->slices; s++)
+      for (int g = 0; g < groups; g++) gradient_rows(t, s, g, m);
+    for (size_t tap = 0; tap < TAPS; tap++)
+      put_block((int64_t *)(t->scratch + t->w.block) + tap * STRIP * PANEL, count, t->columns - j, t->add, k,
+                t->sums + (tap * c + (size_t)first) * k + (size_t)(t->column + j));
+  }
+}
+
+static int slices_together(const int32_t *start, int32_t slices, int tiles) {
+  int count = 1;
+  while (count < slices && count < MOST_SLICES && (start[count + 1] - start[0]) * tiles <= THAW_EXACT_TILES) count++;
+  return count;
+}
+
+static void gradient_slices(exact_work *t) {
+  const thaw_conv_desc *d = &t->r.conv->desc;
+  for (t->column = 0; t->column < d->k; t->column += MOST_COLUMNS) {
+    t->columns = d->k - t->column < MOST_COLUMNS ? d->k - t->column : MOST_COLUMNS;
+    transform_columns(t);
+    for (int32_t c = 0; c < d->c; c += STRIP) gradient_strip(t, c, d->c - c < STRIP ? d->c - c : STRIP);
+  }
+}
+
+void THAW_VARIANT(thaw_winograd_gradient_exact)(const thaw_conv_desc *desc, const float *x, const float *dy,
+                                                const int32_t *slice_start, int32_t slices,
+                                                const thaw_exact_terms *terms, float *scratch) {
+  ivec most[MOST_SLICES];
+  thaw_conv conv = plan(desc, 1);
+  exact_work t = {.r = THAW_VARIANT(thaw_winograd_run)(&conv), .w = lay_out_exact(desc), .scratch = scratch};
+  t.part = t.r;
+  t.part.v = scratch + t.w.v, t.part.v_row = thaw_winograd_row(STRIP), t.part.v_plane = t.w.v_plane;
+  t.tiles = t.r.rows * t.r.columns;
+  t.magic = 0x1.8p52 / terms->factor;
+  t.sums = terms->sums, t.most = most;
+  for (int32_t done = 0; done < slices; done += t.slices) {
+    t.start = slice_start + done;
+    t.slices = slices_together(t.start, slices - done, t.tiles);
+    t.r.x = x + (size_t)t.start[0] * (size_t)desc->h * (size_t)desc->w * (size_t)desc->c;
+    t.dy = dy + (size_t)t.start[0] * (size_t)conv.h_conv * (size_t)conv.w_conv * (size_t)desc->k;
+    t.add = done > 0 || !terms->fresh;
+    memset(most, 0, (size_t)t.slices * sizeof *most);
+    gradient_slices(&t);
+    for (int s = 0; s < t.slices; s++) terms->largest[done + s] = largest_lane(&most[s]);
+  }
+  _mm_sfence(); /* streamed sums, before another thread is told of them */
 }
