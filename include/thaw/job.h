@@ -130,6 +130,7 @@ typedef struct thaw_training_config {
   thaw_auto_unfreeze_config auto_unfreeze;
   thaw_reduce_lr_config reduce_lr;
   thaw_checkpoint_config checkpoint;
+  bool tensorboard;        /* event files in the run folder */
   bool recompute;          /* activations are computed again instead of kept */
   int32_t threads;         /* inside a rank; default 1 */
   double max_minutes;      /* stop with a checkpoint before this; 0: none */

@@ -10,7 +10,7 @@ static const char *const digest_backbone[] = {"weights", "file", NULL};
 static const char *const digest_data[] = {"train", "validation", "test", "stage", "stage_keep", "leaks", NULL};
 static const char *const digest_full[] = {"train",          "validation", "test",       "shuffle", "shuffle_chunk",
                                           "shuffle_window", "stage",      "stage_keep", "leaks",   NULL};
-static const char *const digest_training[] = {"metrics",     "recompute",        "threads",
+static const char *const digest_training[] = {"metrics",     "tensorboard",      "recompute", "threads",
                                               "max_minutes", "watchdog_seconds", NULL};
 static const char *const plain_training[] = {"metrics", NULL};
 static const char *const digest_checkpoint[] = {"every_epochs", "every_minutes", "keep_last", NULL};

@@ -260,6 +260,11 @@ static const thaw_field training_fields[] = {
      .quiet = true,
      .help = "of regression targets: standardize trains on (target - mean) / deviation of the training data, for each "
              "output; metrics, predictions and exported models are in the targets' own units, the loss is not"},
+    {.name = "tensorboard",
+     .kind = THAW_FIELD_BOOL,
+     .offset = offsetof(thaw_training_config, tensorboard),
+     .quiet = true,
+     .help = "write losses and metrics of each epoch to tensorboard/ in the run folder, as Keras' callback does"},
     {.name = "recompute",
      .kind = THAW_FIELD_BOOL,
      .offset = offsetof(thaw_training_config, recompute),

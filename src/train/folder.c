@@ -160,6 +160,22 @@ static thaw_status remove_files(const char *folder, bool (*wanted)(const char *n
   return status;
 }
 
+/* The same below the run folder. */
+static thaw_status remove_below(const char *folder) {
+  static const char *const name[] = {"explain/sheet.png", "data/data.json",
+                                     "tensorboard/train/events.out.tfevents.thaw",
+                                     "tensorboard/validation/events.out.tfevents.thaw"};
+  for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+    char *path = thaw_path_join(folder, name[i]);
+    if (!path) return THAW_ERR_MEMORY;
+    bool gone = unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR;
+    thaw_status status = gone ? THAW_OK : thaw_fail(THAW_ERR_DISK, "%s: cannot be removed: %s", path, strerror(errno));
+    thaw_free(path);
+    THAW_TRY(status);
+  }
+  return THAW_OK;
+}
+
 static void add_member(thaw_text *json, const char *name, const char *value) {
   thaw_text_add(json, "  ");
   thaw_text_add_json(json, name);
@@ -222,5 +238,6 @@ thaw_status train_folder_prepare(const train_folder *folder, const thaw_session 
   THAW_TRY(thaw_folder_create(folder->path));
   THAW_TRY(remove_files(folder->path, is_unfinished));
   if (!folder->resume) THAW_TRY(remove_files(folder->path, belongs_to_run));
+  if (!folder->resume) THAW_TRY(remove_below(folder->path));
   return write_documents(folder, session, hosts, ranks);
 }

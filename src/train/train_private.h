@@ -164,6 +164,11 @@ thaw_status train_history_write(const train_state *state, const char *folder);
 /* [local] One event as a line of log.jsonl; `members` are JSON members without braces, may be NULL. */
 thaw_status train_event(const char *folder, const char *event, const char *members);
 
+/* [local] Event files for TensorBoard (tensorboard.c): `begin` keeps of the files what the state's history knows and
+ * adds what they lack; `add` appends one epoch. */
+thaw_status train_tensorboard_begin(const train_state *state, const char *run_folder);
+thaw_status train_tensorboard_add(const train_state *state, const char *run_folder, const double *row);
+
 /* ------------------------------------------------------------------ following a number (monitor.c) */
 /* THAW_ERR_USAGE when `monitor` is no column. mode: 0 auto, 1 min, 2 max. */
 thaw_status train_monitor_find(const train_state *state, const char *monitor, const char *where, int64_t *column_out);

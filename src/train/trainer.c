@@ -298,6 +298,7 @@ static thaw_status record_epoch(trainer *t, const double *row) {
     thaw_text_add(&members, "%s\"%s\": %.12g", c ? ", " : "", t->state.column.item[c], row[c]);
   thaw_status status = members.failed ? THAW_ERR_MEMORY : train_event(t->folder.path, "epoch", members.data);
   thaw_text_clear(&members);
+  if (status == THAW_OK && t->job->training.tensorboard) status = train_tensorboard_add(&t->state, t->folder.path, row);
   return status == THAW_OK ? train_history_write(&t->state, t->folder.path) : status;
 }
 
