@@ -44,7 +44,8 @@ void thaw_anomaly_describe(const thaw_anomaly *m, thaw_text *out) {
   if (m->config.tile) thaw_text_add(out, ", windows of %d every %d pixels", m->config.tile, m->config.stride);
   thaw_text_add(out, "\nlearnt from %lld images, %lld held out", (long long)m->images, (long long)m->held_out);
   if (m->held_out)
-    thaw_text_add(out, ": threshold %.6g for an image, %.6g for a pixel", m->image_threshold, m->pixel_threshold);
+    thaw_text_add(out, ": threshold %.6g for an image, %.6g for a pixel%s", m->image_threshold, m->pixel_threshold,
+                  m->held_out < FEW ? " (of so few a guess)" : "");
   thaw_text_add(out, "\n");
 }
 

@@ -12,6 +12,7 @@ const cli_verb cli_verbs[] = {
     {"predict", "outputs and classes for shards or images", cli_predict},
     {"embed", "embeddings of shards or images, to compare faces and the like", cli_embed},
     {"explain", "where the network looks, and which training images are alike", cli_explain},
+    {"anomaly", "learn what is normal, find what is not", cli_anomaly},
     {"style", "paint pictures in the style of another", cli_style},
     {"report", "plots and a page about a run", cli_report},
     {"export", "write a trained run as a Keras model", cli_export},
