@@ -39,14 +39,17 @@ typedef struct thaw_dicom_window {
 } thaw_dicom_window;
 typedef struct thaw_dicom_view {
   bool preset;     /* the file's own window, where it has one */
+  bool volume;     /* of NIfTI: the smallest to the largest value of the file */
   int32_t windows; /* 0: all that the stored bits can hold; else 1 or 3, a channel each */
   thaw_dicom_window window[3];
   bool stack; /* the frames before and behind as channels 1 and 3 (2.5-D) */
 } thaw_dicom_view;
-/* "full", "file", or up to three of lung, mediastinum, abdomen, liver, bone, brain, subdural, stroke and CENTRE/WIDTH,
- * separated by commas. */
+/* "full", "file", "volume", or up to three of lung, mediastinum, abdomen, liver, bone, brain, subdural, stroke and
+ * CENTRE/WIDTH, separated by commas. */
 thaw_status thaw_dicom_view_parse(const char *text, thaw_dicom_view *out) THAW_CHECKED;
-/* One frame as 16 bits, 0 .. 65535; 8-bit colour as 8 bits. Windows by the LINEAR function of PS3.3 C.11.2.1.2.1. */
+/* A value onto 0 .. 1 by the LINEAR function of PS3.3 C.11.2.1.2.1. */
+double thaw_dicom_window_shade(thaw_dicom_window window, double value);
+/* One frame as 16 bits, 0 .. 65535; 8-bit colour as 8 bits. */
 thaw_status thaw_dicom_render(thaw_dicom *dicom, const thaw_dicom_view *view, int32_t frame,
                               thaw_image *out) THAW_CHECKED;
 

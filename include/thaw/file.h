@@ -10,6 +10,11 @@
 /* Reads a whole file of at most `limit` bytes into a new zero-terminated buffer (thaw_free). */
 thaw_status thaw_file_read(const char *path, size_t limit, char **text_out, size_t *size_out) THAW_CHECKED;
 
+/* The whole file, inflated where it is gzip, into a new buffer (thaw_free): 1 to `limit` bytes, else THAW_ERR_DATA. */
+thaw_status thaw_file_inflate(const char *path, size_t limit, unsigned char **out, size_t *size_out) THAW_CHECKED;
+/* `size` bytes of it from `offset` on into `out`; *got is less where the file ends before. */
+thaw_status thaw_file_read_inflated(const char *path, size_t offset, size_t size, void *out, size_t *got) THAW_CHECKED;
+
 /* Writes through a temporary file: write, fsync, rename, fsync of the folder. On failure `path` keeps its old content.
  */
 thaw_status thaw_file_write(const char *path, const void *data, size_t size) THAW_CHECKED;

@@ -1,4 +1,4 @@
-/* import.h: folders of images, CSV lists, NumPy and IDX files -> shards and catalogues. */
+/* import.h: folders of images (also DICOM and NIfTI), CSV lists, NumPy and IDX files -> shards and catalogues. */
 #ifndef THAW_IMPORT_H
 #define THAW_IMPORT_H
 
@@ -32,9 +32,10 @@ typedef struct thaw_import_options {
                                 of numbers, a target each; NULL */
   bool blank_unknown;        /* nothing in such a column means unknown, not 0 */
   const char *attributes;    /* "sex,site": CSV columns for subgroups.csv beside each catalogue; NULL */
-  const char *window;        /* of DICOM files, see thaw_dicom_view_parse; NULL: "full" */
-  int32_t frames;            /* of DICOM files: 0 all, 1 the middle one, 2 all with their neighbours as channels */
-  bool keep_ids;             /* ids and groups of DICOM files are paths and PatientIDs, not keyed hashes */
+  const char *window;        /* of DICOM and NIfTI, see thaw_dicom_view_parse; NULL: "full" */
+  int32_t frames;            /* of DICOM and NIfTI: 0 all, 1 the middle one, 2 all with their neighbours as channels */
+  int32_t axis;              /* of NIfTI slices: 0 axial, 1 coronal, 2 sagittal */
+  bool keep_ids;             /* ids and groups of DICOM and NIfTI files are paths and PatientIDs, not keyed hashes */
   const char *id_key;        /* file with the hashes' secret; made where it is missing; NULL: OUTPUT.id-key */
   const char *id_list;       /* file for id,path of every sample; NULL: none */
   int32_t group_folder;      /* the n-th part of a path is the group; 0: no */

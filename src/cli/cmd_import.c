@@ -7,7 +7,8 @@
 
 static const char details[] =
     "SOURCE is one of\n"
-    "  a folder         of class folders of PNG, JPEG and DICOM files (folders may be nested; the first level names "
+    "  a folder         of class folders of PNG, JPEG, DICOM and NIfTI files (folders may be nested; the first level "
+    "names "
     "the\n"
     "                   class); a folder of images only gives a data set without labels\n"
     "  list.csv         with a header and the columns path, label and group (a patient, a lot; optional); paths are\n"
@@ -17,7 +18,9 @@ static const char details[] =
     "  IDX              train-images-idx3-ubyte[.gz] with --labels train-labels-idx1-ubyte.gz\n\n"
     "DICOM files: 16 bits stay 16 bits, MONOCHROME1 is inverted, frames become images, PatientID is the group (so no\n"
     "patient is in two parts of a split), and --subgroups takes keywords (PatientSex,Manufacturer). Neither ids nor\n"
-    "messages name people: they are keyed hashes (HMAC-SHA-256) unless --keep-ids says otherwise.\n\n"
+    "messages name people: they are keyed hashes (HMAC-SHA-256) unless --keep-ids says otherwise.\n"
+    "NIfTI volumes (.nii, .nii.gz) become slices, turned to the patient's axes by sform or qform; the patient is the\n"
+    "sub-... of a BIDS name, the folder below the class, or the file; --group-folder says otherwise.\n\n"
     "The output folder gets train/, validation/ and test/ with one catalog.yaml each (one catalogue in the folder\n"
     "itself without --split), and quarantine.csv with every image that could not be read and why. The split keeps\n"
     "class proportions and never divides a group. The same command gives the same bytes on any number of ranks.\n\n"
@@ -30,6 +33,7 @@ static const char details[] =
     "  thaw import train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --size 64x64 --channels 3 \\\n"
     "      --split 6000,1000,0 --output shards\n";
 
+static const char *const axes[] = {"axial", "coronal", "sagittal", NULL};
 static const char *const frames[] = {"all", "middle", "stack", NULL};
 static const char *const fits[] = {"stretch", "crop", "pad", NULL};
 
@@ -129,13 +133,16 @@ thaw_status cli_import(cli_context *cli) {
        .help = "the group is the N-th part of the image's path"},
       {"window", .kind = CLI_TEXT, .target = &o.window, .value = "NAME[,..]",
        .help =
-           "of DICOM files: full (all stored bits), file (its own), lung, bone, brain, ... or CENTRE/WIDTH; three make "
-           "the channels",
+           "of DICOM and NIfTI: full (all stored bits), file (its own), volume (of NIfTI: its smallest to its largest "
+           "value), lung, bone, brain, ... or CENTRE/WIDTH; three make the channels",
        .fallback = "full"},
       {"frames", .kind = CLI_CHOICE, .target = &o.frames, .choices = frames,
-       .help = "of multi-frame DICOM files; stack: each with its neighbours as channels"},
+       .help =
+           "of DICOM frames and NIfTI slices; stack: each with its neighbours as channels, also over the files of a "
+           "series"},
+      {"axis", .kind = CLI_CHOICE, .target = &o.axis, .choices = axes, .help = "of slices of NIfTI volumes"},
       {"keep-ids", .kind = CLI_FLAG, .target = &o.keep_ids,
-       .help = "store paths and PatientIDs of DICOM files, not keyed hashes of them"},
+       .help = "store paths and PatientIDs of DICOM and NIfTI files, not keyed hashes of them"},
       {"id-key", .kind = CLI_TEXT, .target = &o.id_key, .value = "FILE",
        .help = "secret key of those hashes, made if missing", .fallback = "OUTPUT.id-key"},
       {"id-list", .kind = CLI_TEXT, .target = &o.id_list, .value = "FILE",

@@ -39,17 +39,18 @@ static bool find_window(const char *word, thaw_dicom_window *out) {
 }
 
 thaw_status thaw_dicom_view_parse(const char *text, thaw_dicom_view *out) {
-  *out = (thaw_dicom_view){.preset = strcmp(text, "file") == 0};
-  if (out->preset || strcmp(text, "full") == 0) return THAW_OK;
+  *out = (thaw_dicom_view){.preset = strcmp(text, "file") == 0, .volume = strcmp(text, "volume") == 0};
+  if (out->preset || out->volume || strcmp(text, "full") == 0) return THAW_OK;
   for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
     char word[64] = "";
     size_t length = strcspn(at, ",");
     if (length < sizeof word) memcpy(word, at, length);
     if (out->windows == 3 || !find_window(word, &out->window[out->windows++]))
-      return thaw_fail(THAW_ERR_USAGE,
-                       "window '%s': expected full, file, or one or three of lung, mediastinum, abdomen, liver, bone, "
-                       "brain, subdural, stroke and CENTRE/WIDTH",
-                       text);
+      return thaw_fail(
+          THAW_ERR_USAGE,
+          "window '%s': expected full, file, volume, or one or three of lung, mediastinum, abdomen, liver, bone, "
+          "brain, subdural, stroke and CENTRE/WIDTH",
+          text);
   }
   if (out->windows == 2) return thaw_fail(THAW_ERR_USAGE, "window '%s': one or three windows, not two", text);
   return THAW_OK;
@@ -57,8 +58,7 @@ thaw_status thaw_dicom_view_parse(const char *text, thaw_dicom_view *out) {
 
 /* ------------------------------------------------------------------ one frame */
 
-/* PS3.3 C.11.2.1.2.1, function LINEAR, onto 0 .. 1. */
-static double linear(thaw_dicom_window window, double x) {
+double thaw_dicom_window_shade(thaw_dicom_window window, double x) {
   if (x <= window.centre - 0.5 - (window.width - 1) / 2) return 0;
   if (x > window.centre - 0.5 + (window.width - 1) / 2) return 1;
   return (x - (window.centre - 0.5)) / (window.width - 1) + 0.5;
@@ -71,7 +71,8 @@ static double clamp(double x) {
 /* A stored value onto 0 .. 1: by the window, or by what the stored bits can hold. */
 static double tone(const thaw_dicom_info *info, const thaw_dicom_window *window, int32_t stored) {
   double range = (double)((1 << info->bits) - 1), low = info->is_signed ? -(double)(1 << (info->bits - 1)) : 0;
-  double value = window ? linear(*window, info->slope * stored + info->intercept) : clamp((stored - low) / range);
+  double value =
+      window ? thaw_dicom_window_shade(*window, info->slope * stored + info->intercept) : clamp((stored - low) / range);
   return info->inverted ? 1 - value : value;
 }
 
@@ -116,6 +117,7 @@ thaw_status thaw_dicom_render(thaw_dicom *dicom, const thaw_dicom_view *view, in
   *out = (thaw_image){
       .h = info->h, .w = info->w, .c = info->c == 3 || view->windows == 3 || view->stack ? 3 : 1, .bits = 16};
   if (frame < 0 || frame >= info->frames) return thaw_fail(THAW_ERR_DATA, "frame %d of %d", frame, info->frames);
+  if (view->volume) return thaw_fail(THAW_ERR_USAGE, "window 'volume' is of NIfTI files");
   if (view->stack && view->windows == 3)
     return thaw_fail(THAW_ERR_USAGE, "three windows and neighbouring frames both want the three channels");
   if (info->c == 3 && info->bits <= 8) out->bits = 8;

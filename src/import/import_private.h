@@ -7,7 +7,9 @@
 #include "thaw/import.h"
 #include "thaw/leak.h"
 #include "thaw/memory.h"
+#include "thaw/nifti.h"
 #include "thaw/shard.h"
+#include "thaw/text.h"
 
 enum { IMPORT_PARTS = 3, IMPORT_UNUSED = 3 };
 
@@ -58,16 +60,50 @@ typedef struct import_source {
   float *target;        /* [count][label_width] TARGET */
   thaw_strings attribute_names;
   char ***attribute; /* [count][attribute_names.count]; NULL: none */
-  int32_t *frame;    /* [count] of a DICOM file; -1: another image; NULL: no DICOM at all */
+  int32_t *frame;    /* [count] of a DICOM or NIfTI file; -1: another image; NULL: none of these at all */
   thaw_dicom_view view;
-  bool hide_paths; /* paths may name people: ids stand for them in messages */
+  thaw_axis axis;
+  int64_t (*neighbour)[2];  /* [count] samples before and behind in the series, of 2.5-D stacks over files; or NULL */
+  struct import_open *open; /* files of frames that were read last */
+  bool in_folders;          /* ids are paths below a folder of class folders */
+  bool hide_paths;          /* paths may name people: ids stand for them in messages */
 } import_source;
 
-/* [collective] source_dicom.c: DICOM files of the source become samples, one per frame. */
-thaw_status thaw_import__dicom(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
-                               import_source *source) THAW_CHECKED;
-/* [local] */
-thaw_status thaw_import__dicom_image(const import_source *source, int64_t i, thaw_image *out) THAW_CHECKED;
+/* ------------------------------------------------------------------ DICOM and NIfTI */
+enum { FRAMES_ALL, FRAMES_MIDDLE, FRAMES_STACK };
+/* The secret of ids. */
+typedef struct import_key {
+  char *bytes; /* NULL: names stay as they are */
+  size_t size;
+} import_key;
+/* [collective] id_key.c: the secret of --id-key, or of OUTPUT.id-key, made when it is not there. */
+thaw_status thaw_import__share_key(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
+                                   import_key *key) THAW_CHECKED;
+/* [local] Appends the keyed hash of `text`, or `text`; `what` keeps hashes of different things apart. */
+thaw_status thaw_import__keyed(const import_key *key, const char *what, const char *text, thaw_text *out) THAW_CHECKED;
+/* [local] medical_header.c: whether it is a file of frames. */
+bool thaw_import__is_medical(const char *path);
+/* [local] What the header of file `i` says, as zero-terminated words: "n" (no such file); "b", id (broken); or "d" and
+ * frames, "c" or "g" (colour, grey), id, group, "p" or "s" (where the group is from), series, position, number in the
+ * series, attributes. */
+enum { MEDICAL_WORDS = 8 };
+thaw_status thaw_import__header(const import_source *source, int64_t i, const import_key *key,
+                                const thaw_strings *attributes, thaw_text *out) THAW_CHECKED;
+/* [collective] source_medical.c: DICOM and NIfTI files of the source become samples, one per frame. */
+thaw_status thaw_import__medical(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
+                                 import_source *source) THAW_CHECKED;
+/* [local] series.c: neighbours of samples whose files are the slices of one series. */
+typedef struct import_place {
+  const char *series; /* "": none */
+  double position;    /* along the normal of the image's plane */
+  int64_t number;     /* InstanceNumber */
+  bool has_position, has_number;
+} import_place;
+thaw_status thaw_import__series(import_source *source, const import_place *place, thaw_log *log) THAW_CHECKED;
+/* [local] medical_image.c */
+thaw_status thaw_import__medical_image(const import_source *source, int64_t i, thaw_image *out) THAW_CHECKED;
+thaw_status thaw_import__open_files(import_source *source) THAW_CHECKED;
+void thaw_import__close_files(import_source *source);
 /* [collective] survey.c: every rank's bytes, one after the other, on every rank (thaw_free). */
 thaw_status thaw_import__share_bytes(thaw_comm *comm, const void *mine, size_t size, char **all,
                                      size_t *total) THAW_CHECKED;

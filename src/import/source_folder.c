@@ -21,6 +21,7 @@ static bool is_image_name(const char *name) {
   static const char *const known[] = {".png", ".jpg", ".jpeg", ".jpe",  ".jfif", ".bmp",
                                       ".gif", ".tif", ".tiff", ".webp", ".dcm"};
   const char *dot = strrchr(name, '.');
+  if (thaw_nifti_recognize(name)) return true;
   for (size_t i = 0; dot && i < sizeof known / sizeof *known; i++)
     if (strcasecmp(dot, known[i]) == 0) return true;
   return false;
@@ -86,7 +87,7 @@ static thaw_status scan_root(folder_scan *scan) {
   thaw_strings_clear(&names);
   if (status == THAW_OK && scan->paths.failed) status = THAW_ERR_MEMORY;
   if (status == THAW_OK && scan->count == 0)
-    status = thaw_fail(THAW_ERR_DATA, "%s: no images (PNG, JPEG or DICOM) in its folders", scan->root);
+    status = thaw_fail(THAW_ERR_DATA, "%s: no images (PNG, JPEG, DICOM or NIfTI) in its folders", scan->root);
   return status;
 }
 
@@ -121,6 +122,7 @@ static thaw_status fill(const thaw_import_options *options, const char *text, si
   const int64_t count = count_paths(text, size);
   out->label_kind = THAW_LABEL_CLASS;
   out->label_width = 1;
+  out->in_folders = true;
   out->id = thaw_arena_new(out->arena, (size_t)count, sizeof *out->id);
   out->path = thaw_arena_new(out->arena, (size_t)count, sizeof *out->path);
   out->class_index = thaw_arena_new(out->arena, (size_t)count, sizeof *out->class_index);

@@ -3,7 +3,7 @@
 # To prove that the rules bite: lint.sh --self-test.
 set -euo pipefail
 
-folders=(base comm h5 image dicom config kernel layer graph zoo weights shard leak import loader feature loss optim score match eval explain anomaly style train report cli)
+folders=(base comm h5 image dicom nifti config kernel layer graph zoo weights shard leak import loader feature loss optim score match eval explain anomaly style train report cli)
 
 # folder_of HEADER: the folder that owns thaw/HEADER.h.
 folder_of() {
@@ -49,7 +49,7 @@ rule_order() {
 rule_libraries() {
   local entry header owner
   for entry in mpi.h=comm hdf5.h=h5 H5public.h=h5 png.h=image jpeglib.h=image yaml.h=config cblas.h=kernel jansson.h=weights \
-    zip.h=base zlib.h=import protobuf-c/protobuf-c.h=weights onnx.pb-c.h=weights; do
+    zip.h=base zlib.h=base protobuf-c/protobuf-c.h=weights onnx.pb-c.h=weights; do
     header=${entry%%=*} owner=${entry##*=}
     grep -rnE "#include <$header>" src include | grep -v "^src/$owner/" | sed "s|\$|  (only src/$owner may)|" || true
   done
