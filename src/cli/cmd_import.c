@@ -7,10 +7,8 @@
 
 static const char details[] =
     "SOURCE is one of\n"
-    "  a folder         of class folders of PNG, JPEG, DICOM and NIfTI files (folders may be nested; the first level "
-    "names "
-    "the\n"
-    "                   class); a folder of images only gives a data set without labels\n"
+    "  a folder         of class folders of PNG, JPEG, DICOM and NIfTI files (folders may be nested; the first level\n"
+    "                   names the class); a folder of images only gives a data set without labels\n"
     "  list.csv         with a header and the columns path, label and group (a patient, a lot; optional); paths are\n"
     "                   relative to the list; with --label-columns one column per label instead of label\n"
     "  x.npy            uint8 or uint16 [n][h][w] or [n][h][w][c], with --labels y.npy\n"
