@@ -104,6 +104,7 @@ thaw_status cli_evaluate(cli_context *cli);
 thaw_status cli_compare(cli_context *cli);
 thaw_status cli_predict(cli_context *cli);
 thaw_status cli_embed(cli_context *cli);
+thaw_status cli_match_verb(cli_context *cli);
 thaw_status cli_explain(cli_context *cli);
 thaw_status cli_anomaly(cli_context *cli);
 thaw_status cli_style(cli_context *cli);

@@ -11,6 +11,7 @@ const cli_verb cli_verbs[] = {
     {"compare", "two evaluated runs: is the difference more than chance?", cli_compare},
     {"predict", "outputs and classes for shards or images", cli_predict},
     {"embed", "embeddings of shards or images, to compare faces and the like", cli_embed},
+    {"match", "who is who: verification and identification by embeddings", cli_match_verb},
     {"explain", "where the network looks, and which training images are alike", cli_explain},
     {"anomaly", "learn what is normal, find what is not", cli_anomaly},
     {"style", "paint pictures in the style of another", cli_style},
