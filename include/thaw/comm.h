@@ -15,8 +15,11 @@ typedef struct thaw_comm thaw_comm;
 /* [collective] MPI_Init_thread (SERIALIZED where there is such), a private duplicate of MPI_COMM_WORLD with errors
  * returned. */
 thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) THAW_CHECKED;
-/* [collective] MPI_Finalize. */
+/* [collective] MPI_Finalize; of a part, its end. Accepts NULL. */
 void thaw_comm_destroy(thaw_comm *comm);
+/* [collective] The ranks with the same `colour` (at least 0) as a communicator of their own, in the order of their
+ * ranks; destroyed before `comm`. While ranks work in parts, only `comm` is watched. */
+thaw_status thaw_comm_split(thaw_comm *comm, int colour, thaw_comm **out) THAW_CHECKED;
 /* [local] ends every rank at once with `code`: only where agreement is impossible. Does not return. */
 void thaw_comm_abort(thaw_comm *comm, int code);
 

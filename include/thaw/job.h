@@ -162,6 +162,10 @@ typedef struct thaw_job_schemas {
  * phase before; without `phases`, the training section's own epochs, optimizer, ... are the only phase. */
 thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
                            thaw_job **out) THAW_CHECKED;
+/* The same from a tree, whose texts the job borrows: its arena must live as long. */
+typedef struct thaw_yaml thaw_yaml;
+thaw_status thaw_job_parse_tree(const char *path, const thaw_yaml *root, const thaw_job_schemas *schemas,
+                                thaw_job **out) THAW_CHECKED;
 /* Whether a phase thaws block by block as it goes (`unfreeze: auto`). */
 bool thaw_phase_is_auto(const thaw_phase_config *phase);
 void thaw_job_destroy(thaw_job *job); /* accepts NULL */
@@ -176,7 +180,6 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out);
 
 /* ------------------------------------------------------------------ a YAML tree, for catalogues and manifests */
 typedef enum thaw_yaml_kind { THAW_YAML_SCALAR, THAW_YAML_LIST, THAW_YAML_MAP } thaw_yaml_kind;
-typedef struct thaw_yaml thaw_yaml;
 struct thaw_yaml {
   thaw_yaml_kind kind;
   int32_t line;      /* 1-based */

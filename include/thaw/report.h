@@ -51,6 +51,8 @@ typedef struct thaw_plot {
 } thaw_plot;
 /* Texts may hold any bytes: what is not UTF-8 is drawn as '?'. */
 thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) THAW_CHECKED;
+/* Several plots in one picture, `columns` side by side; their own sizes do not count. */
+thaw_status thaw_plot_panels(const char *path, const thaw_plot *plot, int32_t count, int32_t columns) THAW_CHECKED;
 /* Row-normalised colours with counts written in the cells where they fit; class names on both axes (numbers where
  * `names` is NULL or too short). confusion [classes][classes]: true x predicted; 1 .. 2000 classes. */
 thaw_status thaw_plot_confusion(const char *path, const char *title, const int64_t *confusion, int32_t classes,

@@ -17,7 +17,8 @@ typedef enum thaw_purpose {
   THAW_RNG_MIXUP,
   THAW_RNG_TEST,
   THAW_RNG_BOOTSTRAP, /* sample = replicate, draw = draw / 4 */
-  THAW_RNG_ANOMALY    /* sample = channel, draw = projected dimension / 4 */
+  THAW_RNG_ANOMALY,   /* sample = channel, draw = projected dimension / 4 */
+  THAW_RNG_SWEEP      /* sample = trial, lane = parameter */
 } thaw_purpose;
 
 /* One stream position. */

@@ -137,12 +137,22 @@ typedef struct thaw_train_options {
   bool overwrite; /* start anew in a run folder that holds another run */
   const char *isa;
   const char *command; /* noted in environment.json; may be NULL */
+  int64_t pause; /* after so many epochs in all the training stops with a checkpoint and THAW_OK, for a later call with
+                    `resume` to go on; 0: never */
+  bool history;  /* wanted in the result, on every rank, also of a run that diverged */
 } thaw_train_options;
 typedef struct thaw_train_result {
   char parameters_digest[65]; /* SHA-256 over all live parameters at the end, in graph order */
   double best;
   int64_t steps;
+  /* With options->history: metrics.csv and what chose best.h5; for thaw_train_result_clear. */
+  double *history; /* [epochs][columns] */
+  int64_t epochs;
+  thaw_strings columns;
+  int64_t monitor; /* the column that chose best.h5 */
+  bool maximize;
 } thaw_train_result;
+void thaw_train_result_clear(thaw_train_result *result);
 /* [collective] THAW_STOPPED after a signal and a checkpoint. */
 thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
                        thaw_train_result *out) THAW_CHECKED;

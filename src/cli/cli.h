@@ -99,6 +99,7 @@ thaw_status cli_import(cli_context *cli);
 thaw_status cli_lr_find(cli_context *cli);
 thaw_status cli_train(cli_context *cli);
 thaw_status cli_watch(cli_context *cli);
+thaw_status cli_sweep(cli_context *cli);
 thaw_status cli_inspect(cli_context *cli);
 thaw_status cli_evaluate(cli_context *cli);
 thaw_status cli_compare(cli_context *cli);

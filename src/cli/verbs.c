@@ -7,6 +7,7 @@ const cli_verb cli_verbs[] = {
     {"lr-find", "find a learning rate for a job", cli_lr_find},
     {"train", "train new layers on a frozen network", cli_train},
     {"watch", "look at a run from outside: progress, curves, checkpoints", cli_watch},
+    {"sweep", "train a job many times with other heads and hyperparameters", cli_sweep},
     {"evaluate", "loss, metrics, ROC, calibration, subgroups of a run, with intervals", cli_evaluate},
     {"compare", "two evaluated runs: is the difference more than chance?", cli_compare},
     {"predict", "outputs and classes for shards or images", cli_predict},

@@ -53,9 +53,8 @@ static thaw_status find_node(thaw_comm *comm) {
   return comm_check(comm, code, "MPI_Comm_split");
 }
 
+/* Once `world` is there. */
 static thaw_status describe(thaw_comm *comm) {
-  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-  THAW_TRY(comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup"));
   MPI_Comm_set_errhandler(comm->world, MPI_ERRORS_RETURN);
   MPI_Comm_rank(comm->world, &comm->rank);
   MPI_Comm_size(comm->world, &comm->size);
@@ -85,11 +84,37 @@ thaw_status thaw_comm_create(int *argc, char ***argv, thaw_comm **out) {
   if (status == THAW_OK && provided < MPI_THREAD_FUNNELED)
     status = thaw_fail(THAW_ERR_RUN, "this MPI library does not support MPI_THREAD_FUNNELED");
   comm->serialized = provided >= MPI_THREAD_SERIALIZED;
+  if (status == THAW_OK) {
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    status = comm_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &comm->world), "MPI_Comm_dup");
+  }
   if (status == THAW_OK) status = describe(comm);
   if (status == THAW_OK)
     *out = comm;
   else
     thaw_free(comm);
+  return status;
+}
+
+thaw_status thaw_comm_split(thaw_comm *comm, int colour, thaw_comm **out) {
+  thaw_comm *part = thaw_new(1, sizeof *part);
+  bool ready = part && pthread_mutex_init(&part->gate, NULL) == 0;
+  *out = NULL;
+  thaw_status status = thaw_agree(comm, ready ? THAW_OK : THAW_ERR_MEMORY);
+  if (status == THAW_OK) {
+    part->part = true;
+    part->serialized = comm->serialized;
+    part->world = part->node = MPI_COMM_NULL;
+    comm_enter(comm, "MPI_Comm_split");
+    status = comm_check(comm, MPI_Comm_split(comm->world, colour, comm->rank, &part->world), "MPI_Comm_split");
+  }
+  if (status == THAW_OK) status = describe(part);
+  if (status == THAW_OK) {
+    *out = part;
+    return THAW_OK;
+  }
+  if (ready) pthread_mutex_destroy(&part->gate);
+  thaw_free(part);
   return status;
 }
 
@@ -100,7 +125,7 @@ void thaw_comm_destroy(thaw_comm *comm) {
   comm_pipeline_destroy(comm);
   MPI_Comm_free(&comm->node);
   MPI_Comm_free(&comm->world);
-  MPI_Finalize();
+  if (!comm->part) MPI_Finalize();
   pthread_mutex_destroy(&comm->gate);
   thaw_free(comm->hosts);
   thaw_free(comm);

@@ -19,6 +19,7 @@ struct thaw_comm {
   MPI_Comm world; /* private duplicate of MPI_COMM_WORLD, errors returned */
   MPI_Comm node;  /* the ranks that share memory with this one */
   int rank, size, node_rank, node_size;
+  bool part;   /* made by thaw_comm_split */
   bool broken; /* an MPI call failed: no further agreement is possible */
   char host[COMM_HOST];
   char (*hosts)[COMM_HOST]; /* [size] */

@@ -311,6 +311,9 @@ static thaw_status find_folder(thaw_job *job) {
 
 static thaw_status read_job(reader *r) {
   static const char *const also[] = {"backbone", "head", "data", "cache", "training", NULL};
+  const thaw_yaml *sweep = thaw_yaml_get(r->root, "sweep");
+  if (sweep)
+    return config_fail(&r->source, sweep->line, "sweep", "is for thaw sweep, which trains this job many times");
   THAW_TRY(config_defaults(&config_top_schema, r->job, r->source.arena));
   THAW_TRY(config_read_fields(&r->source, &config_top_schema, r->root, "", also, r->job));
   THAW_TRY(name_run(r));
@@ -336,16 +339,42 @@ static thaw_status parse_into(thaw_job *job, const char *path, const char *text,
   return read_job(&r);
 }
 
-thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
-                           thaw_job **out) {
+static thaw_status parse_tree_into(thaw_job *job, const char *path, const thaw_yaml *root,
+                                   const thaw_job_schemas *schemas) {
+  job->path = thaw_arena_text(job->arena, path);
+  if (!job->path) return THAW_ERR_MEMORY;
+  THAW_TRY(find_folder(job));
+  reader r = {.source = {.file = job->path, .arena = job->arena}, .schemas = schemas, .root = root, .job = job};
+  return read_job(&r);
+}
+
+static thaw_job *new_job(void) {
   thaw_arena *arena = thaw_arena_create();
   thaw_job *job = arena ? thaw_arena_new(arena, 1, sizeof *job) : NULL;
-  if (!job) {
+  if (job)
+    job->arena = arena;
+  else
     thaw_arena_destroy(arena);
-    return THAW_ERR_MEMORY;
-  }
-  job->arena = arena;
+  return job;
+}
+
+thaw_status thaw_job_parse(const char *path, const char *text, size_t size, const thaw_job_schemas *schemas,
+                           thaw_job **out) {
+  thaw_job *job = new_job();
+  if (!job) return THAW_ERR_MEMORY;
   thaw_status status = parse_into(job, path, text, size, schemas);
+  if (status == THAW_OK)
+    *out = job;
+  else
+    thaw_job_destroy(job);
+  return status;
+}
+
+thaw_status thaw_job_parse_tree(const char *path, const thaw_yaml *root, const thaw_job_schemas *schemas,
+                                thaw_job **out) {
+  thaw_job *job = new_job();
+  if (!job) return THAW_ERR_MEMORY;
+  thaw_status status = parse_tree_into(job, path, root, schemas);
   if (status == THAW_OK)
     *out = job;
   else

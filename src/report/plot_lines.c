@@ -211,7 +211,7 @@ static void draw_series(const painter *p, int32_t index) {
   set_stroke(p, series, index);
   if (series->points) {
     for (int32_t i = 0; i < series->count; i++)
-      if (drawable(series, i)) draw_dot(p, series->x[i], series->y[i], 2);
+      if (drawable(series, i)) draw_dot(p, series->x[i], series->y[i], series->count <= 200 ? 3.5 : 2);
     return;
   }
   for (int32_t i = 0; i < series->count; i++) {
@@ -262,6 +262,22 @@ thaw_status thaw_plot_lines(const char *path, const thaw_plot *plot) {
   double scale = plot->scale > 0 ? plot->scale : fmin(width / 800.0, height / 480.0);
   thaw_status status =
       report_draw_lines(canvas.cairo, plot, (report_box){0, 0, width, height}, scale < 0.5 ? 0.5 : scale);
+  if (status == THAW_OK) status = report_canvas_save(&canvas, path);
+  report_canvas_destroy(&canvas);
+  return status;
+}
+
+thaw_status thaw_plot_panels(const char *path, const thaw_plot *plot, int32_t count, int32_t columns) {
+  enum { WIDTH = 640, HEIGHT = 440 };
+  int32_t across = count < columns ? count : columns, rows = (count + columns - 1) / columns;
+  report_canvas canvas;
+  if (count < 1 || columns < 1) return thaw_fail(THAW_ERR_USAGE, "%s: nothing to draw", path);
+  THAW_TRY(report_canvas_create(across * WIDTH, rows * HEIGHT, &canvas));
+  thaw_status status = THAW_OK;
+  for (int32_t i = 0; i < count && status == THAW_OK; i++) {
+    report_box box = {i % columns * WIDTH, i / columns * HEIGHT, WIDTH, HEIGHT};
+    status = report_draw_lines(canvas.cairo, &plot[i], box, 0.9);
+  }
   if (status == THAW_OK) status = report_canvas_save(&canvas, path);
   report_canvas_destroy(&canvas);
   return status;

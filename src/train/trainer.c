@@ -334,13 +334,25 @@ static thaw_status finish_epoch(trainer *t) {
 
 /* ------------------------------------------------------------------ the whole run */
 
+static bool is_paused(const trainer *t) {
+  return t->pause > 0 && t->state.epochs >= t->pause;
+}
+
 static thaw_status run_phase(trainer *t) {
   THAW_TRY(enter_phase(t));
   while (t->state.epoch < phase_config(t)->epochs && !t->state.stop_phase) {
+    if (is_paused(t)) return THAW_OK;
     THAW_TRY(train_epoch(t));
     THAW_TRY(finish_epoch(t));
   }
   return thaw_agree(t->comm, leave_phase(t));
+}
+
+/* [collective] Between two epochs of a phase: a resumed run goes on as if it had never stopped. */
+static thaw_status pause_here(trainer *t) {
+  trainer_keep_exponents(t);
+  thaw_info(t->log, "paused after %lld epochs", (long long)t->state.epochs);
+  return trainer_finish(t);
 }
 
 static thaw_status run(trainer *t) {
@@ -350,7 +362,11 @@ static thaw_status run(trainer *t) {
     t->session->auto_blocks = (int32_t)t->state.thawed;
     return thaw_session_phase(t->session, t->comm, (int32_t)t->state.phase, t->log);
   }
-  while (t->state.phase < t->job->training.phase_count) THAW_TRY(run_phase(t));
+  while (t->state.phase < t->job->training.phase_count) {
+    int64_t phase = t->state.phase;
+    THAW_TRY(run_phase(t));
+    if (t->state.phase == phase) return pause_here(t);
+  }
   t->state.finished = 1;
   return trainer_finish(t);
 }
@@ -380,9 +396,29 @@ static thaw_status note_failure(const trainer *t, thaw_status failure) {
   return status;
 }
 
+/* [local] */
+static thaw_status copy_history(const trainer *t, thaw_train_result *out) {
+  const train_state *s = &t->state;
+  size_t numbers = (size_t)(s->rows * s->columns);
+  out->epochs = s->rows;
+  out->monitor = t->best_column;
+  out->maximize = train_monitor_maximize(t->best_monitor, t->job->training.checkpoint.mode);
+  for (size_t i = 0; i < s->column.count; i++) THAW_TRY(thaw_strings_add(&out->columns, s->column.item[i]));
+  if (numbers == 0) return THAW_OK;
+  if (!(out->history = thaw_new(numbers, sizeof *out->history))) return THAW_ERR_MEMORY;
+  memcpy(out->history, s->history, numbers * sizeof *out->history);
+  return THAW_OK;
+}
+
+void thaw_train_result_clear(thaw_train_result *result) {
+  thaw_free(result->history);
+  thaw_strings_clear(&result->columns);
+  *result = (thaw_train_result){0};
+}
+
 thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
                        thaw_train_result *out) {
-  trainer t = {.comm = comm, .job = job, .log = log, .root = thaw_comm_rank(comm) == 0};
+  trainer t = {.comm = comm, .job = job, .log = log, .pause = options->pause, .root = thaw_comm_rank(comm) == 0};
   train_signals_begin(&t.signals, t.root, job->training.max_minutes);
   thaw_status status = trainer_begin(&t, options);
   if (status == THAW_OK) status = run(&t);
@@ -390,6 +426,10 @@ thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_op
   if (status != THAW_OK && status != THAW_STOPPED && t.begun) status = note_failure(&t, status);
   thaw_status ended = thaw_log_mirror(t.log, NULL);
   if (status == THAW_OK) status = ended;
+  if (options->history && t.best_monitor) {
+    thaw_status copied = copy_history(&t, out);
+    if (status == THAW_OK) status = thaw_agree(comm, copied);
+  }
   train_writer_destroy(t.writer);
   train_step_clear(&t.step);
   train_state_clear(&t.state);

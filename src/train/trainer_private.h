@@ -10,8 +10,9 @@ typedef struct trainer {
   thaw_comm *comm;
   const thaw_job *job;
   thaw_log *log;
-  bool root;  /* rank 0: the one that writes */
-  bool begun; /* rank 0: the folder tells of this run */
+  int64_t pause; /* epochs in all; 0: none */
+  bool root;     /* rank 0: the one that writes */
+  bool begun;    /* rank 0: the folder tells of this run */
   thaw_session *session;
   train_folder folder; /* path on every rank, the rest on rank 0 */
   train_signals signals;

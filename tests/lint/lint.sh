@@ -3,7 +3,7 @@
 # To prove that the rules bite: lint.sh --self-test.
 set -euo pipefail
 
-folders=(base comm h5 image dicom nifti config kernel layer graph zoo weights shard leak import loader feature loss optim score match eval explain anomaly style train report cli)
+folders=(base comm h5 image dicom nifti config kernel layer graph zoo weights shard leak import loader feature loss optim score match eval explain anomaly style train report sweep cli)
 
 # folder_of HEADER: the folder that owns thaw/HEADER.h.
 folder_of() {
