@@ -28,6 +28,19 @@ uint64_t thaw_epoch_sample(const thaw_epoch *epoch, uint64_t position);
 thaw_status thaw_class_order(const thaw_labels *labels, int64_t samples, int32_t per_class, uint64_t seed,
                              uint32_t epoch, uint64_t *order) THAW_CHECKED;
 
+/* Balanced classes: an epoch draws as many samples of every class as the largest has. */
+typedef struct thaw_balance {
+  int64_t classes, *size; /* [classes] samples of each */
+  int64_t each, draws;    /* per class that has samples, and per epoch */
+} thaw_balance;
+thaw_status thaw_balance_count(const thaw_labels *labels, int64_t samples, int64_t classes,
+                               thaw_balance *out) THAW_CHECKED;
+void thaw_balance_clear(thaw_balance *balance);
+/* An order [draws] for thaw_epoch.order, with epoch.samples = draws. In one epoch, and from the first one to the end of
+ * any, two samples of one class differ by one use at most. A pure function of class indices, seed and epoch. */
+thaw_status thaw_balanced_order(const thaw_labels *labels, int64_t samples, const thaw_balance *balance, uint64_t seed,
+                                uint32_t epoch, uint64_t *order) THAW_CHECKED;
+
 /* The share of `rank` in global step `step`: whole slices, dealt in contiguous runs, as even as can be. */
 typedef struct thaw_step_share {
   int64_t batch; /* samples in this global step */

@@ -69,7 +69,13 @@ static thaw_status check_samples_per_class(const checker *c, const thaw_yaml *ro
   const thaw_data_config *data = &c->job->data;
   const thaw_yaml *node = thaw_yaml_get(thaw_yaml_get(root, "data"), "samples_per_class");
   int32_t line = node ? node->line : root->line;
+  const thaw_yaml *sampling = thaw_yaml_get(thaw_yaml_get(root, "data"), "sampling");
+  if (data->sampling && data->shuffle)
+    return config_fail(c->source, sampling ? sampling->line : root->line, "data.sampling",
+                       "balanced does not go with shuffle: chunked");
   if (data->samples_per_class == 0) return THAW_OK;
+  if (data->sampling)
+    return config_fail(c->source, line, "data.samples_per_class", "does not go with sampling: balanced");
   if (c->job->training.batch_size % data->samples_per_class)
     return config_fail(c->source, line, "data.samples_per_class", "%d does not divide training.batch_size, %d",
                        data->samples_per_class, c->job->training.batch_size);

@@ -8,6 +8,7 @@ static const char *const preprocessing_names[] = {"caffe", "tf", "torch", "raw",
 static const char *const fill_names[] = {"nearest", "constant", "reflect", NULL};
 static const char *const resize_names[] = {"bilinear", "error", NULL};
 static const char *const shuffle_names[] = {"full", "chunked", NULL};
+static const char *const sampling_names[] = {"natural", "balanced", NULL};
 static const char *const unknown_names[] = {"ignore", "zeros", "ones", NULL};
 static const char *const target_scaling_names[] = {"none", "standardize", NULL};
 static const char *const leak_names[] = {"refuse", "warn", "ignore", NULL};
@@ -107,6 +108,14 @@ static const thaw_field data_fields[] = {
      .help =
          "batches hold this many samples of each of batch_size / samples_per_class classes, as triplets need them "
          "(P x K sampling); still each sample once per epoch, and what a class has left comes last; 0: any samples"},
+    {.name = "sampling",
+     .kind = THAW_FIELD_CHOICE,
+     .quiet = true,
+     .offset = offsetof(thaw_data_config, sampling),
+     .choices = sampling_names,
+     .help =
+         "natural: each training sample once per epoch; balanced: every class as often as the largest, whose samples "
+         "come once, while those of others go round (the run's sampling.csv tells how often)"},
     {.name = "stage",
      .kind = THAW_FIELD_TEXT,
      .offset = offsetof(thaw_data_config, stage),

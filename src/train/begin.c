@@ -149,6 +149,7 @@ static thaw_status prepare_folder(trainer *t, const char *hosts) {
   thaw_status status = progress ? thaw_log_mirror(t->log, progress) : THAW_ERR_MEMORY;
   thaw_free(progress);
   THAW_TRY(status);
+  THAW_TRY(train_show_sampling(t->session, t->folder.path, t->log));
   if (t->job->training.tensorboard) THAW_TRY(train_tensorboard_begin(&t->state, t->folder.path));
   snprintf(members, sizeof members, "\"ranks\": %d, \"steps\": %lld", ranks, (long long)t->state.steps);
   t->begun = true;

@@ -127,9 +127,9 @@ static thaw_status write_text(const char *folder, const char *name, const thaw_t
 
 /* What an earlier run, its evaluation and its report left: none of it is true of the new run. */
 static bool belongs_to_run(const char *name) {
-  static const char *const exact[] = {
-      "best.h5",       "metrics.csv",    "log.jsonl",   "environment.json",   "evaluation.json",
-      "progress.json", "predictions.h5", "report.html", "learning_curve.png", "confusion.png"};
+  static const char *const exact[] = {"best.h5",         "metrics.csv",        "log.jsonl",    "environment.json",
+                                      "evaluation.json", "progress.json",      "sampling.csv", "predictions.h5",
+                                      "report.html",     "learning_curve.png", "confusion.png"};
   for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
     if (strcmp(name, exact[i]) == 0) return true;
   return strncmp(name, "step-", 5) == 0 || strncmp(name, "summary", 7) == 0;

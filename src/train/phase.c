@@ -86,8 +86,7 @@ static thaw_status check_change(thaw_session *s, int32_t phase, const bool *befo
 
 thaw_span train_phase_span(const thaw_session *s, int32_t phase) {
   const thaw_training_config *training = &s->job->training;
-  thaw_epoch epoch = {.samples = s->train.info ? s->train.info->count : 0,
-                      .batch = training->batch_size * training->accumulate};
+  thaw_epoch epoch = {.samples = train_epoch_samples(s), .batch = training->batch_size * training->accumulate};
   int64_t steps = thaw_epoch_steps(&epoch);
   return (thaw_span){.epoch_steps = steps, .steps = steps * training->phases[phase].epochs};
 }

@@ -46,7 +46,7 @@ static thaw_status begin_epoch(range_test *r) {
   const thaw_augment_config *augment = &job->data.augment;
   thaw_epoch epoch = {.seed = (uint64_t)job->seed,
                       .epoch = (uint32_t)r->epochs,
-                      .samples = r->session->train.info->count,
+                      .samples = train_epoch_samples(r->session),
                       .batch = job->training.batch_size * job->training.accumulate,
                       .slice = job->training.slice,
                       .shuffle = true};

@@ -256,6 +256,7 @@ static thaw_status check_samples_per_class(const thaw_session *s) {
 thaw_status train_samples_check(thaw_session *s) {
   double *weight;
   THAW_TRY(check_samples_per_class(s));
+  THAW_TRY(train_check_sampling(s));
   THAW_TRY(check_mixup(s));
   THAW_TRY(check_accumulate(s));
   THAW_TRY(train_class_weights(s, &weight));

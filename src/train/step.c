@@ -62,8 +62,8 @@ static thaw_status make_extras(train_step *step) {
   const thaw_session *s = step->session;
   const thaw_training_config *training = &s->job->training;
   THAW_TRY(train_class_weights(s, &step->class_weight));
-  if (s->job->data.samples_per_class) {
-    step->order = thaw_new((size_t)s->train.info->count, sizeof *step->order);
+  if (s->job->data.samples_per_class || train_balanced(s)) {
+    step->order = thaw_new((size_t)train_epoch_samples(s), sizeof *step->order);
     if (!step->order) return THAW_ERR_MEMORY;
   }
   if (step->class_weight && s->train.info->label_kind == THAW_LABEL_MULTI) {
@@ -85,7 +85,7 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
     step->schedule = &training->phases[session->phase].schedule;
     step->span = train_phase_span(session, session->phase);
   }
-  thaw_epoch epoch = {.samples = session->train.info->count,
+  thaw_epoch epoch = {.samples = train_epoch_samples(session),
                       .batch = training->batch_size * training->accumulate,
                       .slice = training->slice};
   size_t rows = (size_t)session->max_samples, width = (size_t)session->outputs, largest = 1;
@@ -186,8 +186,7 @@ thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t 
   step->epoch = *epoch;
   step->view = view;
   if (step->order) {
-    THAW_TRY(thaw_class_order(step->session->train.labels, epoch->samples, step->session->job->data.samples_per_class,
-                              epoch->seed, epoch->epoch, step->order));
+    THAW_TRY(train_make_order(step, epoch));
     step->epoch.order = step->order;
   }
   return announce(step, first);

@@ -14,7 +14,7 @@ struct train_together {
 
 thaw_status train_together_create(const train_step *step, train_together **out) {
   const thaw_session *s = step->session;
-  int64_t batch = s->job->training.batch_size, samples = s->train.info->count;
+  int64_t batch = s->job->training.batch_size, samples = train_epoch_samples(s);
   int32_t rows = (int32_t)(samples < batch ? samples : batch);
   *out = NULL;
   if (!s->loss->evaluate_batch) return THAW_OK;

@@ -198,7 +198,7 @@ typedef struct train_step {
   thaw_span span;
   double rate; /* of the update under way */
   thaw_epoch epoch;
-  uint64_t *order; /* of the epoch, where data.samples_per_class asks for one; else NULL */
+  uint64_t *order; /* of the epoch, where data.samples_per_class or data.sampling asks for one; else NULL */
   int32_t view;
   thaw_step_share share[2]; /* the present one and the next, by turns */
   int32_t tensors;
@@ -240,6 +240,16 @@ thaw_status train_step_apply(train_step *step, train_state *state, const thaw_ch
                              thaw_status fetched, int64_t flags[THAW_EXACT_FLAGS]);
 /* The most samples that one rank gets in one step: the slices of all batches of an update dealt evenly. [local] */
 int32_t train_share_samples(const thaw_training_config *training, int ranks);
+
+/* ------------------------------------------------------------------ data.sampling (sampling.c); [local] */
+bool train_balanced(const thaw_session *session);
+/* Positions of an epoch: the samples, or the draws where classes are balanced. */
+int64_t train_epoch_samples(const thaw_session *session);
+/* Fills step->order for `epoch`. */
+thaw_status train_make_order(train_step *step, const thaw_epoch *epoch);
+thaw_status train_check_sampling(const thaw_session *session);
+/* Rank 0: says how often samples are used, also in sampling.csv of the run folder. */
+thaw_status train_show_sampling(const thaw_session *session, const char *folder, thaw_log *log);
 
 /* ------------------------------------------------------------------ before and after the gradient (samples.c,
  * update.c) */

@@ -211,7 +211,7 @@ static thaw_status train_epoch(trainer *t) {
   const thaw_augment_config *augment = &data->augment;
   thaw_epoch epoch = {.seed = (uint64_t)t->job->seed,
                       .epoch = (uint32_t)t->state.epochs,
-                      .samples = t->session->train.info->count,
+                      .samples = train_epoch_samples(t->session),
                       .batch = training->batch_size * training->accumulate,
                       .slice = training->slice,
                       .shuffle = true,

@@ -183,10 +183,53 @@ static void test_class_order(void **state) {
   assert_memory_not_equal(order, again, sizeof order);
 }
 
+/* Classes of 1, 0, 7, 40 and 13 samples: 40 draws of each but the empty one; uses are even in one epoch and in all. */
+static void test_balanced_order(void **state) {
+  (void)state;
+  static const int32_t size[] = {1, 0, 7, 40, 13};
+  enum { SAMPLES = 61, DRAWS = 160, EPOCHS = 9 };
+  uint8_t label[SAMPLES];
+  uint64_t order[DRAWS], again[DRAWS];
+  int64_t total[SAMPLES] = {0};
+  int32_t at = 0, first_half = 0;
+  for (int32_t c = 0; c < 5; c++)
+    for (int32_t i = 0; i < size[c]; i++) label[(at++ * 17) % SAMPLES] = (uint8_t)c;
+  const thaw_labels labels = {.value = label, .width = 1, .bytes = 1};
+  thaw_balance balance;
+  assert_thaw_ok(thaw_balance_count(&labels, SAMPLES, 5, &balance));
+  assert_int_equal(balance.draws, DRAWS);
+  assert_int_equal(balance.each, 40);
+  for (uint32_t e = 0; e < EPOCHS; e++) {
+    int64_t uses[SAMPLES] = {0};
+    assert_thaw_ok(thaw_balanced_order(&labels, SAMPLES, &balance, 5, e, order));
+    for (int i = 0; i < DRAWS; i++) {
+      assert_true(order[i] < SAMPLES);
+      uses[order[i]]++;
+      first_half += i < DRAWS / 2 && label[order[i]] == 3;
+    }
+    for (int i = 0; i < SAMPLES; i++) {
+      total[i] += uses[i];
+      int64_t least = 40 / size[label[i]], sum = 40 * (int64_t)(e + 1) / size[label[i]];
+      assert_true(uses[i] == least || uses[i] == least + (40 % size[label[i]] != 0));
+      assert_true(total[i] == sum || total[i] == sum + (40 * (e + 1) % (uint32_t)size[label[i]] != 0));
+    }
+  }
+  assert_true(abs(first_half - 20 * EPOCHS) < 40); /* classes are mixed */
+  assert_thaw_ok(thaw_balanced_order(&labels, SAMPLES, &balance, 5, EPOCHS - 1, again));
+  assert_memory_equal(order, again, sizeof order);
+  assert_thaw_ok(thaw_balanced_order(&labels, SAMPLES, &balance, 6, EPOCHS - 1, again));
+  assert_memory_not_equal(order, again, sizeof order);
+  thaw_balance_clear(&balance);
+  label[5] = 5;
+  assert_thaw_fails(thaw_balance_count(&labels, SAMPLES, 5, &balance), THAW_ERR_INTERNAL, "class 5 of 5");
+  thaw_balance_clear(&balance);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_sample_once), cmocka_unit_test(test_more_ranks_than_slices),
       cmocka_unit_test(test_epochs_differ),     cmocka_unit_test(test_chunks_stay_together),
-      cmocka_unit_test(test_ten_million),       cmocka_unit_test(test_class_order)};
+      cmocka_unit_test(test_ten_million),       cmocka_unit_test(test_class_order),
+      cmocka_unit_test(test_balanced_order)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
