@@ -7,8 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
-enum { LARGE_BLOCK = 64 << 20 }; /* bytes: below this the check would cost more than it saves */
+enum {
+  LARGE_BLOCK = 64 << 20, /* bytes: below this the check would cost more than it saves */
+  HUGE_PAGE = 2 << 20,
+  HUGE_FROM = 2 * HUGE_PAGE
+};
 
 static size_t round_up(size_t bytes) {
   return (bytes + THAW_ALIGN - 1) / THAW_ALIGN * THAW_ALIGN;
@@ -56,6 +63,17 @@ static bool too_large(size_t bytes) {
   return true;
 }
 
+/* Kernels walk through tens of megabytes in strides of pages: huge pages where the system gives them to those that ask
+ * (transparent_hugepage "madvise"), a few per cent of a training step. Being refused is no failure. */
+static void *allocate(size_t bytes) {
+  if (bytes < HUGE_FROM) return aligned_alloc(THAW_ALIGN, bytes);
+  void *pointer = aligned_alloc(HUGE_PAGE, bytes);
+#ifdef MADV_HUGEPAGE
+  if (pointer) (void)madvise(pointer, bytes, MADV_HUGEPAGE);
+#endif
+  return pointer;
+}
+
 void *thaw_new(size_t count, size_t size) {
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX / 2) {
@@ -64,7 +82,7 @@ void *thaw_new(size_t count, size_t size) {
   }
   bytes = round_up(bytes ? bytes : 1);
   if (too_large(bytes)) return NULL;
-  void *pointer = aligned_alloc(THAW_ALIGN, bytes);
+  void *pointer = allocate(bytes);
   if (!pointer) {
     thaw_fail(THAW_ERR_MEMORY, "out of memory: %zu bytes could not be allocated", bytes);
     return NULL;

@@ -98,18 +98,21 @@ void THAW_VARIANT(thaw_winograd)(const thaw_conv *conv, const float *packed, con
 
 /* ------------------------------------------------------------------ live: weights on their way */
 
-enum { LIVE_TILES = 128 };
+enum { LIVE_TILES = 128, LIVE_CHANNELS = 128 };
 
 typedef struct live_scratch {
   size_t v, m, u, bias, total; /* floats */
 } live_scratch;
 
-/* The convolution in blocks of up to LIVE_TILES tiles, one panel of output channels at a time. */
+/* The convolution in blocks of up to LIVE_TILES tiles and LIVE_CHANNELS output channels: a point's transformed input
+ * comes from the third-level cache once per such block of weights. */
 static thaw_conv live_plan(const thaw_conv *conv) {
   thaw_conv live = *conv;
+  size_t channels = thaw_round_up((size_t)conv->desc.k, PANEL);
+  if (channels > LIVE_CHANNELS) channels = LIVE_CHANNELS;
   live.block = LIVE_TILES;
-  live.k_block = PANEL;
-  live.u_plane = thaw_winograd_plane(1, (size_t)conv->desc.c * PANEL);
+  live.k_block = (int32_t)channels;
+  live.u_plane = thaw_winograd_plane(1, (size_t)conv->desc.c * channels);
   return live;
 }
 
@@ -117,7 +120,7 @@ static live_scratch lay_out_live(const thaw_conv *live) {
   const thaw_conv_desc *d = &live->desc;
   live_scratch s = {0};
   s.m = POINTS * thaw_winograd_plane(live->block, thaw_winograd_row(d->c));
-  s.u = s.m + POINTS * thaw_winograd_plane(live->block, thaw_winograd_row(PANEL));
+  s.u = s.m + POINTS * thaw_winograd_plane(live->block, thaw_winograd_row(live->k_block));
   s.bias = s.u + POINTS * live->u_plane;
   s.total = s.bias + thaw_round_up((size_t)d->k, PANEL);
   return s;
@@ -143,11 +146,13 @@ void THAW_VARIANT(thaw_winograd_live)(const thaw_conv *conv, const float *kernel
     int64_t first = tiles * b / blocks;
     int count = (int)(tiles * (b + 1) / blocks - first);
     THAW_VARIANT(thaw_winograd_input)(&r, first, count);
-    for (int32_t k = 0; k < d->k; k += PANEL) {
+    for (int32_t k = 0; k < d->k; k += live.k_block) {
+      int32_t width = d->k - k < live.k_block ? d->k - k : live.k_block;
       r.first_panel = k / PANEL;
-      THAW_VARIANT(thaw_winograd_panel)(d, kernel, turned, k, u, live.u_plane);
-      THAW_VARIANT(thaw_winograd_products)(&r, count, k, PANEL);
-      THAW_VARIANT(thaw_winograd_output)(&r, first, count, k, PANEL);
+      for (int32_t j = 0; j < width; j += PANEL)
+        THAW_VARIANT(thaw_winograd_panel)(d, kernel, turned, k + j, u + (size_t)j * (size_t)d->c, live.u_plane);
+      THAW_VARIANT(thaw_winograd_products)(&r, count, k, width);
+      THAW_VARIANT(thaw_winograd_output)(&r, first, count, k, width);
     }
   }
 }

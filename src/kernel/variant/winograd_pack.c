@@ -3,7 +3,7 @@
 #include "kernel/variant/transpose.h"
 #include "kernel/variant/winograd.h"
 
-enum { SIDE = 3, TAPS = 9, HALF = LANES / 2 };
+enum { SIDE = 3, TAPS = 9, HALF = LANES / 2, AHEAD = 8 /* input channels, whose weights lie pages apart */ };
 typedef float half_vec __attribute__((vector_size(HALF * sizeof(float)), aligned(4)));
 typedef double wide_vec __attribute__((vector_size(HALF * sizeof(double))));
 
@@ -50,6 +50,8 @@ static void panel_straight(const thaw_conv_desc *d, const float *kernel, size_t 
     const float *row[TAPS];
     for (size_t t = 0; t < TAPS; t++) {
       row[t] = kernel + (t * c + ci) * k + first;
+      for (size_t j = 0; j < PANEL && ci + AHEAD < c; j += THAW_ALIGN_FLOATS)
+        __builtin_prefetch(row[t] + AHEAD * k + j);
       if (width == PANEL) continue;
       for (size_t j = 0; j < width; j++) padded[t][j] = row[t][j];
       row[t] = padded[t];
