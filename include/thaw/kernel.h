@@ -29,8 +29,16 @@ typedef enum thaw_activation {
   THAW_SIGMOID,
   THAW_TANH,
   THAW_SOFTMAX, /* over the last axis */
-  THAW_SWISH
+  THAW_SWISH,
+  THAW_ELU, /* alpha 1 */
+  THAW_SELU,
+  THAW_GELU,         /* x times the normal distribution's function, not its approximation by tanh */
+  THAW_HARD_SIGMOID, /* relu6(x + 3) / 6 */
+  THAW_HARD_SILU,    /* x hard_sigmoid(x) */
+  THAW_LEAKY_RELU    /* slope 0.2 */
 } thaw_activation;
+/* Whether thaw_activate_backward reads x and not only y. */
+bool thaw_activation_needs_input(thaw_activation activation);
 extern const char *const thaw_activation_names[]; /* "linear", "relu", "relu6", ... NULL-terminated */
 
 /* Raised with every change of the frozen kernels' bits: part of the feature cache's key (tests/kernel/test_revision.c).

@@ -127,7 +127,8 @@ extern const thaw_layer_ops thaw_layer_input, thaw_layer_conv2d, thaw_layer_dept
     thaw_layer_re_lu, thaw_layer_dense, thaw_layer_dropout, thaw_layer_flatten, thaw_layer_global_average_pooling,
     thaw_layer_global_max_pooling, thaw_layer_add, thaw_layer_concatenate, thaw_layer_multiply, thaw_layer_reshape,
     thaw_layer_rescaling, thaw_layer_normalization, thaw_layer_separable_conv2d, thaw_layer_unit_normalization,
-    thaw_layer_cosine_dense;
+    thaw_layer_cosine_dense, thaw_layer_leaky_re_lu, thaw_layer_elu, thaw_layer_p_re_lu, thaw_layer_cropping,
+    thaw_layer_up_sampling, thaw_layer_permute, thaw_layer_layer_normalization, thaw_layer_group_normalization;
 /* After infer: the kernel descriptors of convolutions (activation and bias apart) and of poolings. A separable
  * convolution has two, of its depthwise and of its pointwise part. */
 thaw_conv_desc thaw_layer_conv_desc(const thaw_layer *layer);
@@ -183,8 +184,29 @@ typedef struct thaw_rescaling_config { /* "rescaling": x * scale + offset */
   double scale[THAW_RESCALING_MAX], offset[THAW_RESCALING_MAX];
   int32_t scales, offsets; /* 1: one for all channels; else one per channel */
 } thaw_rescaling_config;
-/* "separable_conv2d" takes a thaw_conv2d_config. "flatten", "add", "multiply", "normalization", "concatenate", "input"
- * and "unit_normalization" have no options. */
+typedef struct thaw_leaky_re_lu_config { /* "leaky_re_lu" */
+  double negative_slope;
+} thaw_leaky_re_lu_config;
+typedef struct thaw_elu_config { /* "elu" */
+  double alpha;
+} thaw_elu_config;
+typedef struct thaw_p_re_lu_config { /* "p_re_lu": one slope for the whole axis */
+  bool share_height, share_width, share_channels;
+} thaw_p_re_lu_config;
+typedef struct thaw_up_sampling_config { /* "up_sampling" */
+  int32_t h, w;                          /* factors */
+  bool bilinear;                         /* false: nearest */
+} thaw_up_sampling_config;
+typedef struct thaw_permute_config { /* "permute" */
+  int32_t axis[3];                   /* of the input, from 0: the output's height, width and channels */
+} thaw_permute_config;
+typedef struct thaw_group_norm_config { /* "layer_normalization" (no groups), "group_normalization" */
+  int32_t groups;
+  double epsilon;
+  bool center, scale;
+} thaw_group_norm_config;
+/* "cropping" takes a thaw_padding2d_config: pixels to leave out. "separable_conv2d" takes a thaw_conv2d_config.
+ * "flatten", "add", "multiply", "normalization", "concatenate", "input" and "unit_normalization" have no options. */
 
 typedef enum thaw_initializer {
   THAW_GLOROT_UNIFORM,

@@ -3,7 +3,13 @@
 #include <cpuid.h>
 #include <string.h>
 
-const char *const thaw_activation_names[] = {"linear", "relu", "relu6", "sigmoid", "tanh", "softmax", "swish", NULL};
+const char *const thaw_activation_names[] = {"linear",       "relu",      "relu6",      "sigmoid", "tanh",
+                                             "softmax",      "swish",     "elu",        "selu",    "gelu",
+                                             "hard_sigmoid", "hard_silu", "leaky_relu", NULL};
+
+bool thaw_activation_needs_input(thaw_activation activation) {
+  return activation == THAW_SWISH || activation == THAW_GELU || activation == THAW_HARD_SILU;
+}
 
 static bool cpu_has_avx2(void) {
   unsigned a, b, c = 0, d;

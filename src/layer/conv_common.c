@@ -46,8 +46,8 @@ size_t thaw_conv_pixels(const thaw_layer *layer) {
 }
 
 bool thaw_conv_keeps_logits(const thaw_layer *layer) {
-  int32_t activation = thaw_conv_config(layer)->activation;
-  return activation == THAW_SIGMOID || activation == THAW_SWISH;
+  thaw_activation activation = (thaw_activation)thaw_conv_config(layer)->activation;
+  return activation == THAW_SIGMOID || thaw_activation_needs_input(activation);
 }
 
 size_t thaw_conv_saved_bytes(const thaw_layer *layer) {

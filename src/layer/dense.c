@@ -28,8 +28,8 @@ static int32_t rows_of(const thaw_layer *layer, int32_t n) {
 
 /* The logits are kept where the backward pass or the loss needs them. */
 static bool keeps_logits(const thaw_layer *layer) {
-  int32_t activation = config_of(layer)->activation;
-  return activation == THAW_SOFTMAX || activation == THAW_SIGMOID || activation == THAW_SWISH;
+  thaw_activation activation = (thaw_activation)config_of(layer)->activation;
+  return activation == THAW_SOFTMAX || activation == THAW_SIGMOID || thaw_activation_needs_input(activation);
 }
 
 static size_t saved_bytes(const thaw_layer *layer) {

@@ -26,6 +26,14 @@ const thaw_layer_ops *const thaw_layer_registry[] = {&thaw_layer_input,
                                                      &thaw_layer_separable_conv2d,
                                                      &thaw_layer_unit_normalization,
                                                      &thaw_layer_cosine_dense,
+                                                     &thaw_layer_leaky_re_lu,
+                                                     &thaw_layer_elu,
+                                                     &thaw_layer_p_re_lu,
+                                                     &thaw_layer_cropping,
+                                                     &thaw_layer_up_sampling,
+                                                     &thaw_layer_permute,
+                                                     &thaw_layer_layer_normalization,
+                                                     &thaw_layer_group_normalization,
                                                      NULL};
 
 const thaw_layer_ops *thaw_layer_find(const char *type) {

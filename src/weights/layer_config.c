@@ -77,6 +77,7 @@ static thaw_status activation(const thaw_keras_layer *from, int32_t *out) {
   *out = THAW_LINEAR;
   if (!value) return THAW_OK;
   if (name && strcmp(name, "silu") == 0) name = "swish";
+  if (name && strcmp(name, "hard_swish") == 0) name = "hard_silu";
   for (int32_t i = 0; name && thaw_activation_names[i]; i++)
     if (strcmp(name, thaw_activation_names[i]) == 0) {
       *out = i;
@@ -126,20 +127,47 @@ static thaw_status read_pool(const thaw_keras_layer *from, thaw_layer_options *o
 }
 
 /* 1, [1, 2] or [[0, 1], [0, 1]] */
-static thaw_status read_padding(const thaw_keras_layer *from, thaw_layer_options *out) {
-  thaw_padding2d_config *pad = &out->pad;
-  json_t *value = get(from, "padding"), *rows = json_array_get(value, 0), *columns = json_array_get(value, 1);
+static thaw_status read_sides(const thaw_keras_layer *from, const char *key, int32_t fallback,
+                              thaw_padding2d_config *pad) {
+  json_t *value = get(from, key), *rows = json_array_get(value, 0), *columns = json_array_get(value, 1);
   THAW_TRY(need_channels_last(from));
   if (!json_is_array(rows)) {
-    THAW_TRY(pair(from, "padding", 1, &pad->top, &pad->left));
+    THAW_TRY(pair(from, key, fallback, &pad->top, &pad->left));
     pad->bottom = pad->top;
     pad->right = pad->left;
     return THAW_OK;
   }
-  THAW_TRY(integer(from, "padding", json_array_get(rows, 0), &pad->top));
-  THAW_TRY(integer(from, "padding", json_array_get(rows, 1), &pad->bottom));
-  THAW_TRY(integer(from, "padding", json_array_get(columns, 0), &pad->left));
-  return integer(from, "padding", json_array_get(columns, 1), &pad->right);
+  THAW_TRY(integer(from, key, json_array_get(rows, 0), &pad->top));
+  THAW_TRY(integer(from, key, json_array_get(rows, 1), &pad->bottom));
+  THAW_TRY(integer(from, key, json_array_get(columns, 0), &pad->left));
+  return integer(from, key, json_array_get(columns, 1), &pad->right);
+}
+
+static thaw_status read_padding(const thaw_keras_layer *from, thaw_layer_options *out) {
+  return read_sides(from, "padding", 1, &out->pad);
+}
+
+static thaw_status read_cropping(const thaw_keras_layer *from, thaw_layer_options *out) {
+  return read_sides(from, "cropping", 0, &out->pad);
+}
+
+static thaw_status read_sampling(const thaw_keras_layer *from, thaw_layer_options *out) {
+  const char *rule = json_string_value(get(from, "interpolation"));
+  THAW_TRY(need_channels_last(from));
+  THAW_TRY(pair(from, "size", 2, &out->sampling.h, &out->sampling.w));
+  out->sampling.bilinear = rule && strcmp(rule, "bilinear") == 0;
+  if (!rule || out->sampling.bilinear || strcmp(rule, "nearest") == 0) return THAW_OK;
+  return refuse(from, "interpolation", "is neither nearest nor bilinear");
+}
+
+static thaw_status read_permute(const thaw_keras_layer *from, thaw_layer_options *out) {
+  json_t *dims = get(from, "dims");
+  if (json_array_size(dims) != 3) return refuse(from, "dims", "are not three numbers");
+  for (size_t i = 0; i < 3; i++) {
+    THAW_TRY(integer(from, "dims", json_array_get(dims, i), &out->permute.axis[i]));
+    out->permute.axis[i]--;
+  }
+  return THAW_OK;
 }
 
 /* The axis is -1 or the last of the layer's input, as a number or a list of one. */
@@ -159,6 +187,22 @@ static thaw_status read_norm(const thaw_keras_layer *from, thaw_layer_options *o
                                        .center = flag(from, "center", true),
                                        .scale = flag(from, "scale", true)};
   return out->norm.epsilon > 0 ? THAW_OK : refuse(from, "epsilon", "is not above 0");
+}
+
+static thaw_status read_group_norm(const thaw_keras_layer *from, thaw_layer_options *out) {
+  thaw_group_norm_config *norm = &out->group_norm;
+  THAW_TRY(need_last_axis(from));
+  if (flag(from, "rms_scaling", false)) return refuse(from, "rms_scaling", "is not supported");
+  *norm = (thaw_group_norm_config){.groups = 32,
+                                   .epsilon = number(from, "epsilon", 1e-3),
+                                   .center = flag(from, "center", true),
+                                   .scale = flag(from, "scale", true)};
+  json_t *groups = get(from, "groups");
+  if (json_is_integer(groups) && json_integer_value(groups) == -1) /* each channel by itself */
+    norm->groups = from->input.c;
+  else if (groups)
+    THAW_TRY(integer(from, "groups", groups, &norm->groups));
+  return norm->epsilon > 0 ? THAW_OK : refuse(from, "epsilon", "is not above 0");
 }
 
 static thaw_status read_normalization(const thaw_keras_layer *from, thaw_layer_options *out) {
@@ -223,8 +267,34 @@ static thaw_status read_activation(const thaw_keras_layer *from, thaw_layer_opti
   return activation(from, &out->activation.activation);
 }
 
+/* Keras 2 called the slope alpha. */
+static thaw_status read_leaky(const thaw_keras_layer *from, thaw_layer_options *out) {
+  out->leaky.negative_slope = number(from, "negative_slope", number(from, "alpha", 0.3));
+  return THAW_OK;
+}
+
+static thaw_status read_elu(const thaw_keras_layer *from, thaw_layer_options *out) {
+  out->elu.alpha = number(from, "alpha", 1);
+  return THAW_OK;
+}
+
+static thaw_status read_p_re_lu(const thaw_keras_layer *from, thaw_layer_options *out) {
+  thaw_p_re_lu_config *slopes = &out->p_re_lu;
+  json_t *shared = get(from, "shared_axes");
+  for (size_t i = 0; i < json_array_size(shared); i++) {
+    int32_t axis = 0;
+    THAW_TRY(integer(from, "shared_axes", json_array_get(shared, i), &axis));
+    if (axis < 1 || axis > from->input.rank) return refuse(from, "shared_axes", "are not axes of its input");
+    bool channels = axis == from->input.rank;
+    slopes->share_channels |= channels;
+    slopes->share_height |= !channels && axis == 1;
+    slopes->share_width |= !channels && axis == 2;
+  }
+  return THAW_OK;
+}
+
 static thaw_status read_re_lu(const thaw_keras_layer *from, thaw_layer_options *out) {
-  if (number(from, "negative_slope", 0) != 0) return refuse(from, "negative_slope", "is not supported");
+  if (number(from, "negative_slope", 0) != 0) return refuse(from, "negative_slope", "with max_value is not supported");
   if (number(from, "threshold", 0) != 0) return refuse(from, "threshold", "is not supported");
   out->re_lu.max_value = number(from, "max_value", 0);
   return out->re_lu.max_value >= 0 ? THAW_OK : refuse(from, "max_value", "is negative");
@@ -287,6 +357,13 @@ static thaw_status read_unit_normalization(const thaw_keras_layer *from, thaw_la
   return need_last_axis(from);
 }
 
+/* Layers that act only while Keras trains: noise, augmentation. */
+static thaw_status read_identity(const thaw_keras_layer *from, thaw_layer_options *out) {
+  (void)from;
+  out->activation.activation = THAW_LINEAR;
+  return THAW_OK;
+}
+
 static thaw_status read_concatenate(const thaw_keras_layer *from, thaw_layer_options *out) {
   (void)out;
   return need_last_axis(from);
@@ -318,6 +395,25 @@ static const struct {
     {"Add", "add", read_nothing},
     {"Multiply", "multiply", read_nothing},
     {"Concatenate", "concatenate", read_concatenate},
+    {"LeakyReLU", "leaky_re_lu", read_leaky},
+    {"ELU", "elu", read_elu},
+    {"PReLU", "p_re_lu", read_p_re_lu},
+    {"Cropping2D", "cropping", read_cropping},
+    {"UpSampling2D", "up_sampling", read_sampling},
+    {"Permute", "permute", read_permute},
+    {"LayerNormalization", "layer_normalization", read_group_norm},
+    {"GroupNormalization", "group_normalization", read_group_norm},
+    {"ActivityRegularization", "activation", read_identity},
+    {"AlphaDropout", "activation", read_identity},
+    {"GaussianDropout", "activation", read_identity},
+    {"GaussianNoise", "activation", read_identity},
+    {"RandomBrightness", "activation", read_identity},
+    {"RandomContrast", "activation", read_identity},
+    {"RandomFlip", "activation", read_identity},
+    {"RandomRotation", "activation", read_identity},
+    {"RandomTranslation", "activation", read_identity},
+    {"RandomZoom", "activation", read_identity},
+    {"SpatialDropout2D", "activation", read_identity},
     {"UnitNormalization", "unit_normalization", read_unit_normalization},
 };
 
@@ -326,6 +422,11 @@ thaw_status thaw_weight_layer_config(const thaw_keras_layer *from, const char **
   if (strcmp(from->class_name, "Normalization") == 0 && get(from, "mean")) {
     *type = "rescaling";
     return read_fixed_normalization(from, out);
+  }
+  bool is_leaky = strcmp(from->class_name, "ReLU") == 0 && !get(from, "max_value") && number(from, "threshold", 0) == 0;
+  if (is_leaky && number(from, "negative_slope", 0) != 0) {
+    *type = "leaky_re_lu";
+    return read_leaky(from, out);
   }
   for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++)
     if (strcmp(classes[i].class_name, from->class_name) == 0) {

@@ -25,6 +25,12 @@ typedef union thaw_layer_options {
   thaw_global_pool_config global_pool;
   thaw_reshape_config reshape;
   thaw_rescaling_config rescaling;
+  thaw_leaky_re_lu_config leaky;
+  thaw_elu_config elu;
+  thaw_p_re_lu_config p_re_lu;
+  thaw_up_sampling_config sampling;
+  thaw_permute_config permute;
+  thaw_group_norm_config group_norm;
 } thaw_layer_options;
 
 /* THAW_ERR_DATA, naming position, layer and option, for what is not supported. */

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const numbered_classes[] = {"conv2d", "depthwise_conv2d", "separable_conv2d", "batch_normalization",
-                                               "normalization"};
+static const char *const numbered_classes[] = {
+    "conv2d",        "depthwise_conv2d",    "separable_conv2d",    "batch_normalization",
+    "normalization", "layer_normalization", "group_normalization", "p_re_lu"};
 enum { CLASSES = sizeof numbered_classes / sizeof numbered_classes[0] };
 
 /* The index of the class in an automatic name such as "conv2d_12", and its number; -1 for any other name. */
@@ -67,8 +68,11 @@ bool thaw_weight_shape_matches(const thaw_weight *weight, const thaw_param *para
          memcmp(expected, weight->info.dim, rank * sizeof expected[0]) == 0;
 }
 
+/* Keras 3's files do not say which of gamma and beta the only variable of a normalization is. */
 const thaw_weight *thaw_weight_for_param(const thaw_weight_layer *layer, const thaw_param *param) {
-  return thaw_weight_find(layer, thaw_weight_role_of(param->name));
+  thaw_weight_role role = thaw_weight_role_of(param->name);
+  bool only = layer->count == 1 && (role == THAW_ROLE_GAMMA || role == THAW_ROLE_BETA);
+  return thaw_weight_find(layer, only && layer->weight[0].role == THAW_ROLE_OTHER ? THAW_ROLE_OTHER : role);
 }
 
 static thaw_status check_layer(const thaw_weight_file *file, const thaw_graph *graph, int32_t node,

@@ -43,6 +43,9 @@ static thaw_weight_role role_in_object(const char *object, size_t i, size_t coun
     if (count == 3 && i < 3) return norm[i + 1]; /* scale=False is Keras' only common choice with three */
     return count == 4 && i < 4 ? norm[i] : THAW_ROLE_OTHER;
   }
+  if ((has_class(object, "layer_normalization") || has_class(object, "group_normalization")) && count == 2)
+    return norm[i];
+  if (has_class(object, "p_re_lu")) return THAW_ROLE_ALPHA;
   if (has_class(object, "separable_conv2d") && i < 3)
     return (thaw_weight_role[]){THAW_ROLE_KERNEL, THAW_ROLE_POINTWISE, THAW_ROLE_BIAS}[i];
   if (has_class(object, "normalization") && i < 3)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 static thaw_status unwritable(const thaw_layer *layer) {
-  return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' (%s) has no ONNX operator", layer->name, layer->ops->schema->name);
+  return thaw_fail(THAW_ERR_DATA, "layer '%s' (%s) has no ONNX operator", layer->name, layer->ops->schema->name);
 }
 
 static const char *single(thaw_onnx_writer *w, const char *type, const char *suffix, const char *input) {

@@ -25,6 +25,7 @@ static const struct {
     {"mean", THAW_ROLE_MEAN},
     {"variance", THAW_ROLE_VARIANCE},
     {"count", THAW_ROLE_COUNT},
+    {"alpha", THAW_ROLE_ALPHA},
 };
 
 /* Length of `part` without ":0" and then without "_1" (Keras 1 numbered variables anew when a model was rebuilt). */

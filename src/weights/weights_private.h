@@ -14,6 +14,7 @@ typedef enum thaw_weight_role {
   THAW_ROLE_GAMMA,
   THAW_ROLE_BETA,
   THAW_ROLE_MEAN,    /* moving_mean, running_mean */
+  THAW_ROLE_ALPHA,   /* the slopes of PReLU */
   THAW_ROLE_COUNT,   /* count: an integer of Normalization */
   THAW_ROLE_VARIANCE /* moving_variance, running_var, and the old running_std, which holds a variance */
 } thaw_weight_role;

@@ -150,6 +150,18 @@ static double definition(thaw_activation a, double x) {
     return tanh(x);
   case THAW_SWISH:
     return x / (1 + exp(-x));
+  case THAW_ELU:
+    return x > 0 ? x : expm1(x);
+  case THAW_SELU:
+    return 1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * expm1(x));
+  case THAW_GELU:
+    return x * 0.5 * erfc(-x * 0.70710678118654752);
+  case THAW_HARD_SIGMOID:
+    return fmin(fmax(x + 3, 0), 6) / 6;
+  case THAW_HARD_SILU:
+    return x * fmin(fmax(x + 3, 0), 6) / 6;
+  case THAW_LEAKY_RELU:
+    return x > 0 ? x : 0.2 * x;
   default:
     return x;
   }
@@ -181,6 +193,31 @@ static void activations_are_accurate(void **state) {
     }
     if (worst > (all[a] == THAW_TANH ? 2e-7 : 3e-7))
       fail_msg("%s: relative error %.2e", thaw_activation_names[all[a]], worst);
+  }
+}
+
+static void rare_activations_are_accurate(void **state) {
+  (void)state;
+  const thaw_isa *isas[2];
+  int count = testing_isas(isas);
+  enum { N = 20001 };
+  static float x[N], y[2][N];
+  for (int i = 0; i < N; i++) x[i] = (float)ldexp((i % 2 ? 1 : -1) * (1 + i % 97 / 97.0), i % 37 - 30); /* to 64 */
+  x[0] = 0;
+  for (int a = THAW_ELU; a <= THAW_LEAKY_RELU; a++) {
+    for (int v = 0; v < count; v++) thaw_activate(isas[v], (thaw_activation)a, x, 1, N, y[v]);
+    if (count == 2) testing_same(thaw_activation_names[a], y[0], y[1], sizeof x);
+    for (int i = 0; i < N; i++) {
+      double expected = definition((thaw_activation)a, x[i]);
+      /* x + 3 is rounded in the two hard ones; the tail of GELU has the rounding of x^2 / 2 in its exponent. */
+      double tolerance = 4e-7 * fabs(expected) + (a == THAW_GELU ? 2e-8 : a == THAW_ELU || a == THAW_SELU ? 0 : 1e-7);
+      if (!(fabs(y[0][i] - expected) <= tolerance))
+        fail_msg("%s(%.9g) is %.9g, expected %.9g", thaw_activation_names[a], (double)x[i], (double)y[0][i], expected);
+    }
+    x[0] = NAN;
+    thaw_activate(isas[0], (thaw_activation)a, x, 1, 1, y[0]);
+    assert_true(isnan(y[0][0]));
+    x[0] = 0;
   }
 }
 
@@ -236,7 +273,7 @@ static void activation_backward_is_the_derivative(void **state) {
   int count = testing_isas(isas);
   enum { W = 21, N = 3 * W };
   float *x = testing_numbers(N, 1, 4), *dy = testing_numbers(N, 2, 1), y[N], dx[2][N];
-  for (int a = THAW_LINEAR; a <= THAW_SWISH; a++) {
+  for (int a = THAW_LINEAR; a <= THAW_LEAKY_RELU; a++) {
     for (int v = 0; v < count; v++) {
       thaw_activate(isas[v], (thaw_activation)a, x, 3, W, y);
       thaw_activate_backward(isas[v], (thaw_activation)a, x, y, dy, 3, W, dx[v]);
@@ -333,6 +370,7 @@ int main(void) {
       cmocka_unit_test(first_maximum_takes_the_gradient),
       cmocka_unit_test(global_pool_sums_pixels),
       cmocka_unit_test(activations_are_accurate),
+      cmocka_unit_test(rare_activations_are_accurate),
       cmocka_unit_test(softmax_is_accurate),
       cmocka_unit_test(special_values),
       cmocka_unit_test(activation_backward_is_the_derivative),

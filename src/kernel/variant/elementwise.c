@@ -47,12 +47,76 @@ static void softmax_row(const float *x, int32_t width, float *y) {
   for (int32_t i = 0; i < width; i += LANES) store_some(y + i, load_some(y + i, width - i) / total, width - i);
 }
 
+/* The rarer activations, apart from activation_of so that the loops of the common ones stay short. Constants of SELU:
+ * G. Klambauer et al., Self-Normalizing Neural Networks, 2017. */
+static const float selu_scale = 1.05070098f, selu_alpha = 1.67326324f, leaky_slope = 0.2f;
+
+ALWAYS_INLINE vec rare_activation_of(thaw_activation activation, vec x) {
+  switch (activation) {
+  case THAW_ELU:
+    return select_of(less(zero(), x), x, expm1_of(x));
+  case THAW_SELU:
+    return broadcast(selu_scale) * select_of(less(zero(), x), x, broadcast(selu_alpha) * expm1_of(x));
+  case THAW_GELU:
+    return x * normal_of(x);
+  case THAW_HARD_SIGMOID:
+    return max_of(zero(), min_of(broadcast(6.f), x + broadcast(3.f))) * broadcast(1.f / 6);
+  case THAW_HARD_SILU:
+    return x * (max_of(zero(), min_of(broadcast(6.f), x + broadcast(3.f))) * broadcast(1.f / 6));
+  default: /* THAW_LEAKY_RELU */
+    return select_of(less(x, zero()), broadcast(leaky_slope) * x, x);
+  }
+}
+
+/* f'(x), where y = f(x). */
+ALWAYS_INLINE vec rare_slope_of(thaw_activation activation, vec x, vec y) {
+  const vec one = broadcast(1.f), sixth = broadcast(1.f / 6);
+  switch (activation) {
+  case THAW_ELU:
+    return select_of(less(zero(), y), one, y + one);
+  case THAW_SELU:
+    return select_of(less(zero(), y), broadcast(selu_scale), y + broadcast(selu_scale * selu_alpha));
+  case THAW_GELU: { /* F(x) + x F'(x), F' = e^(-x^2 / 2) / sqrt(2 pi) */
+    vec density = broadcast(0.39894228040143268f) * exp_of(x * x * broadcast(-0.5f));
+    return fma_of(x, density, normal_of(x));
+  }
+  case THAW_HARD_SIGMOID:
+    return select_of(less(zero(), y), select_of(less(y, one), sixth, zero()), zero());
+  case THAW_HARD_SILU: {
+    vec middle = fma_of(x, broadcast(1.f / 3), broadcast(0.5f));
+    return select_of(less(broadcast(-3.f), x), select_of(less(x, broadcast(3.f)), middle, one), zero());
+  }
+  default: /* THAW_LEAKY_RELU */
+    return select_of(less(y, zero()), broadcast(leaky_slope), one);
+  }
+}
+
+static void activate_rarely(thaw_activation activation, const float *x, size_t count, float *y) {
+  for (size_t i = 0; i < count; i += LANES) {
+    int some = count - i < LANES ? (int)(count - i) : LANES;
+    store_some(y + i, rare_activation_of(activation, load_some(x + i, some)), some);
+  }
+}
+
+static void activate_rarely_backward(thaw_activation activation, const float *x, const float *y, const float *dy,
+                                     size_t count, float *dx) {
+  for (size_t i = 0; i < count; i += LANES) {
+    int some = count - i < LANES ? (int)(count - i) : LANES;
+    vec from = thaw_activation_needs_input(activation) ? load_some(x + i, some) : zero();
+    store_some(dx + i, load_some(dy + i, some) * rare_slope_of(activation, from, load_some(y + i, some)), some);
+  }
+}
+
 void THAW_VARIANT(thaw_activate)(thaw_activation activation, const float *x, size_t rows, int32_t width, float *y) {
   if (activation == THAW_SOFTMAX) {
     for (size_t r = 0; r < rows; r++) softmax_row(x + r * (size_t)width, width, y + r * (size_t)width);
     return;
   }
   size_t count = rows * (size_t)width;
+  if (activation > THAW_SWISH) {
+    activate_rarely(activation, x, count, y);
+    return;
+  }
   for (size_t i = 0; i < count; i += LANES) {
     int some = count - i < LANES ? (int)(count - i) : LANES;
     store_some(y + i, activation_of(activation, load_some(x + i, some)), some);
@@ -101,6 +165,10 @@ void THAW_VARIANT(thaw_activate_backward)(thaw_activation activation, const floa
     return;
   }
   size_t count = rows * (size_t)width;
+  if (activation > THAW_SWISH) {
+    activate_rarely_backward(activation, x, y, dy, count, dx);
+    return;
+  }
   for (size_t i = 0; i < count; i += LANES) {
     int some = count - i < LANES ? (int)(count - i) : LANES;
     vec from = activation == THAW_SWISH ? load_some(x + i, some) : zero();

@@ -63,7 +63,34 @@ ALWAYS_INLINE vec swish_of(vec x) {
   return x / (broadcast(1.f) + bits_to_float((ivec)p + (t << 23)));
 }
 
-/* Any element-wise activation (softmax is not one). */
+/* e^x - 1, where |x| is small from the same polynomial without its 1. */
+ALWAYS_INLINE vec expm1_of(vec x) {
+  vec size = bits_to_float((ivec)x & ~(ivec)broadcast(-0.f));
+  vec p = fma_of(broadcast(1.9875691500e-4f), x, broadcast(1.3981999507e-3f));
+  p = fma_of(p, x, broadcast(8.3334519073e-3f));
+  p = fma_of(p, x, broadcast(4.1665795894e-2f));
+  p = fma_of(p, x, broadcast(1.6666665459e-1f));
+  p = fma_of(p, x, broadcast(5.0000001201e-1f));
+  return select_of(less(size, broadcast(0.3f)), fma_of(p, x * x, x), exp_of(x) - broadcast(1.f));
+}
+
+/* 1 - erf(x) for x >= 0, to 1.2e-7 of its value: W. Press et al., Numerical Recipes in C, 2nd ed., section 6.2. */
+ALWAYS_INLINE vec erfc_of(vec x) {
+  static const float term[] = {-0.82215223f, 1.48851587f, -1.13520398f, 0.27886807f, -0.18628806f,
+                               0.09678418f,  0.37409196f, 1.00002368f,  -1.26551223f};
+  vec t = broadcast(1.f) / fma_of(broadcast(0.5f), x, broadcast(1.f)), p = broadcast(0.17087277f);
+  for (int i = 0; i < 9; i++) p = fma_of(p, t, broadcast(term[i]));
+  return t * exp_of(fma_of(bits_to_float((ivec)x ^ (ivec)broadcast(-0.f)), x, p));
+}
+
+/* The normal distribution's function. */
+ALWAYS_INLINE vec normal_of(vec x) {
+  vec size = bits_to_float((ivec)x & ~(ivec)broadcast(-0.f));
+  vec tail = broadcast(0.5f) * erfc_of(size * broadcast(0.70710678118654752f));
+  return select_of(less(x, zero()), tail, broadcast(1.f) - tail);
+}
+
+/* Any element-wise activation of those that convolutions apply or that are as common (softmax is not one). */
 ALWAYS_INLINE vec activation_of(thaw_activation activation, vec x) {
   switch (activation) {
   case THAW_RELU:

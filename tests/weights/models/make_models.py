@@ -19,7 +19,7 @@ L = keras.layers
 
 
 def all_layers():
-    """Every layer type that thaw knows, in one Functional model."""
+    """Every layer type that built-in networks have, in one Functional model."""
     image = keras.Input((13, 12, 3), name="image")
     x = L.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.9, 1.1, 1.3])(L.Rescaling(0.5, offset=0.1)(image))
     x = L.Normalization(name="measured")(x)
@@ -38,6 +38,24 @@ def all_layers():
     top = L.Concatenate()([flat, L.GlobalMaxPooling2D()(x), L.Flatten()(L.GlobalMaxPooling2D(keepdims=True)(x))])
     top = L.Dense(5, activation="relu", kernel_regularizer=keras.regularizers.L2(1e-3))(L.Dropout(0.2)(top))
     return keras.Model(image, L.Softmax()(L.Dense(4)(top)), name="all_layers")
+
+
+def more_layers():
+    """Layer types that only models of others have, with names of Keras' choice."""
+    image = keras.Input((12, 10, 3), name="image")
+    x = L.RandomFlip("horizontal")(L.Cropping2D(((0, 1), (1, 1)))(image))
+    x = L.PReLU(shared_axes=[1, 2])(L.Conv2D(8, 3, padding="same")(x))
+    a = L.LeakyReLU(negative_slope=0.1)(L.GroupNormalization(groups=4)(L.Conv2D(8, 3, padding="same")(x)))
+    b = L.Activation("gelu")(L.LayerNormalization(epsilon=1e-6)(L.DepthwiseConv2D(3, padding="same")(x)))
+    x = L.Add()([L.ELU(alpha=0.5)(L.Conv2D(8, 1)(a)), L.Conv2D(8, 1, activation="hard_silu")(b)])
+    x = L.LayerNormalization(center=False)(x)
+    y = L.UpSampling2D(2, interpolation="bilinear")(L.MaxPooling2D(2, padding="same")(x))
+    x = L.Concatenate()([L.ZeroPadding2D(((0, 1), (0, 0)))(x), L.Cropping2D(((0, 0), (0, 0)))(y)])
+    x = L.GroupNormalization(groups=-1, scale=False)(L.Permute((2, 1, 3))(x))
+    x = L.Conv2D(6, 3, activation="selu")(L.SpatialDropout2D(0.2)(x))
+    x = L.GlobalAveragePooling2D()(L.UpSampling2D((1, 2))(x))
+    x = L.LayerNormalization()(L.Dense(7, activation="leaky_relu")(x))
+    return keras.Model(image, L.Dense(4, activation="hard_sigmoid")(L.GaussianNoise(0.1)(x)), name="more_layers")
 
 
 def nested():
@@ -66,7 +84,7 @@ def randomize(model, rng):
 
 rng = np.random.Generator(np.random.PCG64(31))
 with h5py.File(os.path.join(FOLDER, "expected.h5"), "w", libver=("earliest", "v108")) as expected:
-    for make in (all_layers, nested):
+    for make in (all_layers, nested, more_layers):
         keras.backend.clear_session()
         model = make()
         randomize(model, rng)
@@ -77,5 +95,5 @@ with h5py.File(os.path.join(FOLDER, "expected.h5"), "w", libver=("earliest", "v1
         model.save(os.path.join(FOLDER, f"{model.name}.h5"))
         model.save(os.path.join(FOLDER, f"{model.name}.keras"))
 keras.backend.clear_session()
-keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3), L.LeakyReLU(name="leak")]).save(
+keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3), L.Conv2DTranspose(2, 3, name="grow")]).save(
     os.path.join(FOLDER, "unsupported.h5"))
