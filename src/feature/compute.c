@@ -22,6 +22,10 @@ void thaw_feature_stop_reading(thaw_features *f) {
   f->expectations = 0;
 }
 
+bool thaw_feature_stop_wanted(const thaw_features *f) {
+  return f->stop && f->stop(f->stop_context);
+}
+
 static thaw_status prepare(thaw_features *f) {
   if (!f->pixels && f->plan) {
     f->pixels = thaw_new((size_t)f->batch, f->input_floats * sizeof *f->pixels);
@@ -61,8 +65,10 @@ static void forget_first(thaw_features *f) {
   memmove(f->expected, f->expected + 1, --f->expectations * sizeof *f->expected);
 }
 
+/* A large image takes many seconds: a wish to stop is heard between two runs of the plan. */
 static thaw_status run_plan(thaw_features *f, int32_t count, float *out) {
   for (int32_t at = 0; at < count; at += f->batch) {
+    if (thaw_feature_stop_wanted(f)) return thaw_fail(THAW_STOPPED, "stopped while features were computed");
     int32_t n = count - at < f->batch ? count - at : f->batch;
     THAW_TRY(thaw_prefetch_take(f->prefetch, n, f->pixels));
     double started = thaw_seconds();

@@ -83,8 +83,10 @@ uint64_t thaw_checksum(const void *data, size_t size, uint64_t seed);
 /* ------------------------------------------------------------------ compute.c: from pixels, without the cache */
 thaw_status thaw_feature_announce(thaw_features *features, const uint64_t *sample, int32_t count,
                                   int32_t view) THAW_CHECKED;
+/* THAW_STOPPED when there was a wish to stop. */
 thaw_status thaw_feature_compute(thaw_features *features, const uint64_t *sample, int32_t count, int32_t view,
                                  float *out) THAW_CHECKED;
+bool thaw_feature_stop_wanted(const thaw_features *features);
 /* Forgets everything announced and ends the reading thread. */
 void thaw_feature_stop_reading(thaw_features *features);
 

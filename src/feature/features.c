@@ -6,17 +6,19 @@
 #include <string.h>
 
 /* A block is the unit of work, of writing and of loss by a kill: about 64 of them in small data, of 256 samples in
- * larger, at most 4,096 in all; never more than 32 MB. A pure function of the data, so that every rank count agrees. */
-enum { SMALL_BLOCKS = 64, BLOCK_ROWS = 256, MOST_BLOCKS = 4096, ROWS_MULTIPLE = 8 };
+ * larger, fewer of images beyond 512 x 512, at most 4,096 in all; never more than 32 MB. A pure function of data and
+ * job, so that every rank count agrees. */
+enum { SMALL_BLOCKS = 64, BLOCK_ROWS = 256, BLOCK_PIXELS = 256 * 512 * 512, MOST_BLOCKS = 4096, ROWS_MULTIPLE = 8 };
 static const size_t block_bytes = (size_t)32 << 20;
 
 static int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-static int64_t choose_unit_rows(int64_t samples) {
-  int64_t rows = divide_up(samples, SMALL_BLOCKS);
+static int64_t choose_unit_rows(int64_t samples, int64_t pixels) {
+  int64_t rows = divide_up(samples, SMALL_BLOCKS), most = BLOCK_PIXELS / (pixels > 0 ? pixels : 1);
   if (rows > BLOCK_ROWS) rows = BLOCK_ROWS;
+  if (rows > most) rows = most / ROWS_MULTIPLE * ROWS_MULTIPLE;
   if (rows < divide_up(samples, MOST_BLOCKS)) rows = divide_up(samples, MOST_BLOCKS);
   return rows < 1 ? ROWS_MULTIPLE : divide_up(rows, ROWS_MULTIPLE) * ROWS_MULTIPLE;
 }
@@ -44,7 +46,7 @@ static thaw_status set_up(thaw_features *f, const thaw_features_desc *desc) {
   f->opened = thaw_wall_clock() - 0.05; /* file times may lag by a clock tick */
   f->row_bytes = f->floats * (f->storage == THAW_STORE_F16 ? sizeof(uint16_t) : sizeof(float));
   f->plan_floats = desc->plan ? thaw_plan_output_floats(desc->plan) : f->floats;
-  f->unit_rows = choose_unit_rows(f->data->count);
+  f->unit_rows = choose_unit_rows(f->data->count, (int64_t)f->input.h * f->input.w);
   f->block_rows = choose_block_rows(f->unit_rows, f->row_bytes ? f->row_bytes : 1);
   f->blocks = (int32_t)divide_up(f->data->count, f->block_rows);
   f->cut_name = thaw_copy_text(desc->cut_name);

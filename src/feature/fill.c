@@ -228,6 +228,7 @@ static thaw_status begin(filler *w, int32_t number) {
   for (int32_t i = 0; i < f->later_count; i++)
     if (thaw_later_wants(f, &f->later[i], view->view)) THAW_TRY(add_cut(w, f->later[i].features, &f->later[i], number));
   w->unit_rows = w->cuts > 1 ? f->unit_rows : f->block_rows;
+  w->piece_rows = 2 * (int64_t)f->batch;
   w->units = (f->data->count + w->unit_rows - 1) / w->unit_rows;
   w->unit = thaw_new((size_t)w->units, sizeof *w->unit);
   return w->unit ? THAW_OK : THAW_ERR_MEMORY;

@@ -23,14 +23,16 @@ typedef struct filler {
   fill_cut *cut; /* the present one first */
   int32_t cuts, made;
   int64_t unit_rows, units; /* samples are dealt to ranks in units: whole blocks of every cut */
+  int64_t piece_rows;       /* at most so many are computed between two looks at clock and signals */
   int64_t *unit, count;     /* those with a missing block, in order */
 } filler;
 
 /* This rank's share of the units. */
 typedef struct fill_share {
-  int64_t begin, next, end;  /* into filler.unit */
+  int64_t begin, next, end;  /* into filler.unit; next: where the piece lies that is read ahead */
   int64_t rows, done, total; /* samples of this share, of those done, and of all shares */
   int64_t piece, piece_rows; /* the samples that are read ahead; piece_rows = 0: none */
+  bool cut_short;            /* a piece was given up for a wish to stop */
   thaw_status status;        /* of this rank's computing */
 } fill_share;
 

@@ -1,5 +1,5 @@
-/* Computing what is missing: unit by unit, within a unit in pieces that cross no block of any cut. The frozen network
- * runs once for all cuts; a block is written when its last row is there. */
+/* Computing what is missing: unit by unit, within a unit in short pieces that cross no block of any cut. The frozen
+ * network runs once for all cuts; a block is written when its last row is there. */
 #include "feature/fill.h"
 #include "thaw/memory.h"
 
@@ -7,7 +7,6 @@
 
 /* Ranks compute freely for about this many seconds, then tell each other whether to go on. */
 static const double round_seconds = 5;
-enum { MOST_PER_ROUND = 1 << 20 };
 
 static int64_t unit_end(const filler *w, int64_t unit) {
   int64_t end = (unit + 1) * w->unit_rows, samples = w->features->data->count;
@@ -30,7 +29,7 @@ static int64_t find_piece(const filler *w, int64_t at, int64_t end, int64_t *fir
       wanted |= wants(&w->cut[c], block);
     }
     *first_out = at;
-    if (wanted) return stop - at;
+    if (wanted) return stop - at < w->piece_rows ? stop - at : w->piece_rows;
     at = stop;
   }
   return 0;
@@ -65,12 +64,13 @@ static uint64_t *list_samples(int64_t first, int64_t count) {
   return sample;
 }
 
-/* [local] The piece after sample `at` of the unit to be done next, which may lie in a later one of the share. */
+/* [local] The piece after sample `at` of unit s->next, which may lie in a later one of the share. */
 static thaw_status read_ahead(filler *w, fill_share *s, int64_t at) {
   s->piece_rows = 0;
-  for (int64_t i = s->next; i < s->end && !s->piece_rows; i++) {
-    int64_t start = w->unit[i] * w->unit_rows;
-    s->piece_rows = find_piece(w, at > start ? at : start, unit_end(w, w->unit[i]), &s->piece);
+  for (; s->next < s->end; s->next++) {
+    int64_t start = w->unit[s->next] * w->unit_rows;
+    s->piece_rows = find_piece(w, at > start ? at : start, unit_end(w, w->unit[s->next]), &s->piece);
+    if (s->piece_rows) break;
   }
   if (!s->piece_rows) return THAW_OK;
   uint64_t *sample = list_samples(s->piece, s->piece_rows);
@@ -122,48 +122,40 @@ static thaw_status finish_blocks(filler *w, int64_t end) {
   return THAW_OK;
 }
 
-/* [local] The next unit. */
-static thaw_status make_unit(filler *w, fill_share *s) {
-  int64_t end = unit_end(w, w->unit[s->next]);
-  if (s->next == s->begin) THAW_TRY(read_ahead(w, s, 0));
-  while (s->piece_rows && s->piece < end) {
-    int64_t first = s->piece, rows = s->piece_rows;
-    THAW_TRY(read_ahead(w, s, first + rows));
-    THAW_TRY(compute_piece(w, first, rows));
-    THAW_TRY(finish_blocks(w, first + rows));
-    s->done += rows;
-    /* The ranks' shares are equal: rank 0 draws for everybody. */
-    thaw_progress_update(w->log, (int64_t)((double)s->done / (double)s->rows * (double)s->total), NULL);
-  }
-  s->next++;
+/* [local] The piece that is read ahead. */
+static thaw_status make_piece(filler *w, fill_share *s) {
+  int64_t first = s->piece, rows = s->piece_rows;
+  THAW_TRY(read_ahead(w, s, first + rows));
+  THAW_TRY(compute_piece(w, first, rows));
+  THAW_TRY(finish_blocks(w, first + rows));
+  s->done += rows;
+  /* The ranks' shares are equal: rank 0 draws for everybody. */
+  thaw_progress_update(w->log, (int64_t)((double)s->done / (double)s->rows * (double)s->total), NULL);
   return THAW_OK;
 }
 
-static bool stop_wanted(const thaw_features *f) {
-  return f->stop && f->stop(f->stop_context);
-}
-
-/* [local] At most `most` units. */
-static void make_some(filler *w, fill_share *s, int64_t most) {
-  for (int64_t k = 0; k < most && s->next < s->end && s->status == THAW_OK && !stop_wanted(w->features); k++)
-    s->status = make_unit(w, s);
+/* [local] Until the round is over. */
+static void make_some(filler *w, fill_share *s) {
+  double end = thaw_seconds() + round_seconds;
+  while (s->piece_rows && s->status == THAW_OK && !thaw_feature_stop_wanted(w->features)) {
+    s->status = make_piece(w, s);
+    if (thaw_seconds() >= end) break;
+  }
+  s->cut_short = s->status == THAW_STOPPED; /* between two runs of the plan; the wish stays */
+  if (s->cut_short) s->status = THAW_OK;
 }
 
 /* [collective] */
 static thaw_status make_rounds(filler *w, fill_share *s, bool *stopped_out) {
   enum { STOP, FAILED, LEFT, FLAGS };
-  int64_t most = 1, flags[FLAGS];
+  int64_t flags[FLAGS];
+  s->status = read_ahead(w, s, 0);
   do {
-    int64_t before = s->next;
-    double started = thaw_seconds(), each = 0;
-    make_some(w, s, most);
-    if (s->next > before) each = (thaw_seconds() - started) / (double)(s->next - before);
-    flags[STOP] = stop_wanted(w->features);
+    make_some(w, s);
+    flags[STOP] = thaw_feature_stop_wanted(w->features);
     flags[FAILED] = s->status != THAW_OK;
-    flags[LEFT] = s->end - s->next;
+    flags[LEFT] = s->piece_rows > 0 || s->cut_short;
     THAW_TRY(thaw_comm_max_int(w->comm, flags, FLAGS));
-    THAW_TRY(thaw_comm_max_double(w->comm, &each, 1));
-    most = each * MOST_PER_ROUND > round_seconds ? 1 + (int64_t)(round_seconds / each) : MOST_PER_ROUND;
   } while (!flags[STOP] && !flags[FAILED] && flags[LEFT] > 0);
   *stopped_out = flags[STOP] && !flags[FAILED] && flags[LEFT] > 0;
   return THAW_OK;

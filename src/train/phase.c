@@ -6,7 +6,12 @@
 
 #include <string.h>
 
-enum { IMAGES_IN_FLIGHT = 8 }; /* per plan run: enough to keep the kernels busy, small enough for memory */
+/* Images per plan run: enough to keep the kernels busy, small enough for memory; of large images, fewer. */
+static int32_t images_in_flight(const thaw_session *s) {
+  enum { MOST = 8, PIXELS = 1 << 20 };
+  int64_t fit = PIXELS / ((int64_t)s->input.h * s->input.w + 1);
+  return fit < 1 ? 1 : fit > MOST ? MOST : (int32_t)fit;
+}
 
 void thaw_session_leave_phase(thaw_session *s) {
   thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
@@ -167,7 +172,7 @@ bool train_cut_is_input(const thaw_cut *cut) {
 }
 
 thaw_status train_compile(const thaw_session *s, const int32_t *output, int32_t outputs, thaw_plan **out) {
-  thaw_plan_options options = {.batch = IMAGES_IN_FLIGHT, .threads = s->job->training.threads};
+  thaw_plan_options options = {.batch = images_in_flight(s), .threads = s->job->training.threads};
   return thaw_plan_create(s->graph, output, outputs, s->isa, &options, out);
 }
 
@@ -235,7 +240,7 @@ static thaw_status open_features(thaw_session *s, thaw_comm *comm, thaw_log *log
                              .weights_digest = digest,
                              .cache = &s->job->cache,
                              .cache_folder = s->job->cache.folder,
-                             .batch = IMAGES_IN_FLIGHT,
+                             .batch = images_in_flight(s),
                              .later = s->later,
                              .later_count = s->later_count};
   if (status == THAW_OK) status = open_data_features(s, comm, &desc, log);
@@ -300,7 +305,7 @@ static thaw_status estimate(thaw_session *s, int32_t phase, thaw_estimate *out) 
   THAW_TRY(move_cut(s, phase));
   THAW_TRY(compile_plan(s, phase));
   THAW_TRY(make_live(s, true));
-  out->images_in_flight = IMAGES_IN_FLIGHT;
+  out->images_in_flight = images_in_flight(s);
   out->cut_floats = s->cut.floats;
   for (int32_t i = 0; i < s->later_count; i++) out->later_floats += s->later[i].floats;
   out->parameter_bytes = (size_t)thaw_graph_param_count(s->graph, false) * sizeof(float);

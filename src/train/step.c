@@ -20,7 +20,7 @@ static thaw_status bind_tensors(train_step *step, train_state *state, size_t *la
   thaw_live *live = step->session->live;
   step->tensors = thaw_live_tensors(live);
   size_t tensors = (size_t)step->tensors, *size = thaw_new(tensors, sizeof *size);
-  int32_t *exponent = thaw_new(tensors, sizeof *exponent);
+  int32_t *exponent = step->exponent = thaw_new(tensors, sizeof *exponent);
   step->state = thaw_new(tensors, sizeof *step->state);
   thaw_status status = size && exponent && step->state ? THAW_OK : THAW_ERR_MEMORY;
   for (int32_t t = 0; t < step->tensors && status == THAW_OK; t++) {
@@ -36,7 +36,6 @@ static thaw_status bind_tensors(train_step *step, train_state *state, size_t *la
   if (status == THAW_OK) status = thaw_exact_create(size, tensors, &step->exact);
   if (status == THAW_OK) thaw_exact_set_exponents(step->exact, exponent);
   thaw_free(size);
-  thaw_free(exponent);
   return status;
 }
 
@@ -110,6 +109,7 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
 void train_step_clear(train_step *step) {
   thaw_exact_destroy(step->exact);
   for (int i = 0; i < 2; i++) thaw_step_share_clear(&step->share[i]);
+  thaw_free(step->exponent);
   thaw_free(step->state);
   thaw_free(step->features);
   thaw_free(step->label);
@@ -325,12 +325,16 @@ static thaw_status attempt(train_step *step, const train_state *state, int64_t i
   int64_t slice = 0;
   memset(step->attempt, 0, sizeof step->attempt);
   step->bad_slice = -1;
+  thaw_exact_get_exponents(step->exact, step->exponent);
   thaw_exact_begin(step->exact, share->slices_global);
   if (mine == THAW_OK) mine = forward_backward(step, share);
   flags[STEP_FAILED] = mine != THAW_OK;
   flags[STEP_LOSS] = step->bad_slice >= 0;
   THAW_TRY(thaw_exact_reduce(step->exact, step->comm, flags, verdict, &tensor, &slice));
-  if (flags[STEP_FAILED]) return thaw_agree(step->comm, mine);
+  if (flags[STEP_FAILED]) { /* or stopped before its images were there: as if the step had never begun */
+    thaw_exact_set_exponents(step->exact, step->exponent);
+    return thaw_agree(step->comm, mine);
+  }
   if (flags[STEP_LOSS]) return loss_diverged(step, state);
   return *verdict == THAW_EXACT_NOT_FINITE ? gradient_diverged(step, state, tensor, slice) : THAW_OK;
 }

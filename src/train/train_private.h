@@ -194,6 +194,7 @@ typedef struct train_step {
   thaw_session *session;
   thaw_comm *comm;
   thaw_exact *exact;
+  int32_t *exponent;           /* [tensors] its predictions before the step */
   const thaw_choice *schedule; /* of the session's phase, with its lengths */
   thaw_span span;
   double rate; /* of the update under way */

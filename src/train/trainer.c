@@ -149,7 +149,9 @@ static thaw_status run_steps(trainer *t) {
     const char *reason = train_signals_reason(&t->signals);
     int64_t flags[THAW_EXACT_FLAGS] = {[STEP_STOP] = reason != NULL, [STEP_CHECKPOINT] = t->root ? save_wish(t) : 0};
     int64_t index = t->state.step;
-    THAW_TRY(train_step_run(&t->step, &t->state, &phase_config(t)->optimizer, index, flags));
+    thaw_status status = train_step_run(&t->step, &t->state, &phase_config(t)->optimizer, index, flags);
+    if (status == THAW_STOPPED) return trainer_stop(t, reason ? reason : train_signals_reason(&t->signals));
+    THAW_TRY(status);
     t->shown_samples += t->step.share[index % 2].samples;
     t->state.step++;
     t->state.steps++;
