@@ -97,5 +97,9 @@ thaw_status thaw_report_curves(const char *run_folder) THAW_CHECKED;
 /* report.html: one self-contained page (images inlined), with whatever of the files above there is. Also writes
  * learning_curve.png and confusion.png anew. THAW_ERR_DATA when the folder holds none of them. */
 thaw_status thaw_report_html(const char *run_folder) THAW_CHECKED;
+/* A self-contained page about a comparison of two runs: `json` as `thaw compare` makes it; the runs' folders (or files:
+ * then without these) for learning curves and what differs between their jobs. */
+thaw_status thaw_report_comparison(const char *path, const char *json, size_t size, const char *run_a,
+                                   const char *run_b) THAW_CHECKED;
 
 #endif

@@ -184,6 +184,15 @@ typedef struct thaw_mcnemar {
   double p;
 } thaw_mcnemar;
 thaw_mcnemar thaw_mcnemar_test(const uint8_t *right_a, const uint8_t *right_b, int64_t count);
+/* Wilcoxon's signed-rank test of paired numbers, two-sided: pairs without a difference are left out, ties share their
+ * mean rank, p by the normal approximation with the correction for ties (scipy.stats.wilcoxon, method "approx"). NaN
+ * without a difference. */
+typedef struct thaw_wilcoxon {
+  int64_t pairs;      /* with a difference */
+  double plus, minus; /* sums of the ranks of pairs with a > b, and a < b */
+  double z, p;
+} thaw_wilcoxon;
+thaw_status thaw_wilcoxon_test(const double *a, const double *b, int64_t count, thaw_wilcoxon *out) THAW_CHECKED;
 /* E. DeLong, D. DeLong, D. Clarke-Pearson, Biometrics 44, 1988; both must ask the same question of the same samples. */
 typedef struct thaw_delong {
   double auroc_a, auroc_b, variance_a, variance_b, covariance;

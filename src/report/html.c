@@ -10,36 +10,6 @@
 enum { TEXT_LIMIT = 16 << 20, PANEL_WIDTH = 1040, PANEL_HEIGHT = 680, LONG_SUMMARY = 4000 };
 static const double panel_scale = 1.75;
 
-static const char style[] =
-    "*{box-sizing:border-box}"
-    "body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;margin:0 auto;padding:1rem;max-width:100rem;"
-    "overflow-wrap:break-word}"
-    "h1{margin:.2rem 0 .6rem;overflow-wrap:anywhere}h2{margin:2rem 0 .6rem;border-bottom:1px solid #ddd}"
-    "nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:0 0 1rem}"
-    ".cards{display:flex;flex-wrap:wrap;gap:.8rem}.card{border:1px solid #ddd;border-radius:.5rem;padding:.5rem 1rem}"
-    ".card b{display:block;font-size:1.5rem}.card span,.kind span{color:#555;font-size:.9rem}"
-    ".pictures,.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,32rem),1fr));gap:1rem;"
-    "align-items:start}.grid{grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr))}"
-    "img{display:block;max-width:100%;height:auto}.pictures img{width:100%}.pictures .matrix{width:auto}"
-    ".kind{border:1px solid #ddd;border-radius:.5rem;padding:.5rem .8rem;min-width:0;overflow-wrap:anywhere}"
-    ".kind img{margin-top:.4rem}"
-    ".bar{position:relative;margin:.15rem 0;padding:0 .3rem;background:#f4f4f4}.bar span{position:relative;color:#222}"
-    ".bar i{position:absolute;left:0;top:0;bottom:0;opacity:.35}.c0{background:#0072b2}.c1{background:#d55e00}"
-    ".c2{background:#009e73}.bins{display:flex;align-items:flex-end;height:5rem;gap:2px;border-bottom:1px solid #777}"
-    ".bins i{flex:1;background:#0072b2;min-height:1px}"
-    ".wide{overflow-x:auto}.wide img{max-width:none}"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}"
-    "th,td{padding:.15rem .7rem;border-bottom:1px solid #eee;text-align:left;vertical-align:top}"
-    "h1,th,td,li,b,small,summary{unicode-bidi:isolate}"
-    ".facts th{font-weight:normal;color:#666}.facts td{overflow-wrap:anywhere}"
-    ".numbers th{overflow-wrap:break-word;max-width:16rem}.numbers td,.numbers small{white-space:nowrap}"
-    ".numbers td,.numbers tr:first-child th:not(:first-child){text-align:right}"
-    "pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.85rem;line-height:1.35}"
-    "summary{cursor:pointer;margin:.4rem 0}a{color:#0072b2}"
-    "@media(max-width:40rem){body{padding:.7rem}.facts,.facts tbody,.facts tr,.facts th,.facts td{display:block}"
-    ".facts th{border:0;padding-bottom:0}.card{flex:1 1 9rem}th,td{padding:.15rem .4rem}}"
-    "@media print{pre{white-space:pre-wrap}.wide{overflow:visible}}";
-
 typedef struct page {
   const char *folder;
   thaw_text out;
@@ -181,14 +151,6 @@ static void add_training_cards(page *p) {
   add_card(&p->out, "epochs", value, seconds >= 0 ? note : "");
 }
 
-static void add_picture(thaw_text *out, const char *name, const char *kind, const thaw_text *png) {
-  thaw_text_add(out, "<img class=%s alt=\"", kind);
-  report_add_escaped(out, name);
-  thaw_text_add(out, "\" src=\"data:image/png;base64,");
-  report_add_base64(out, png->data, png->length);
-  thaw_text_add(out, "\">\n");
-}
-
 static thaw_status add_panel(page *p, const char *name) {
   report_canvas canvas;
   thaw_text png = {0};
@@ -196,7 +158,7 @@ static thaw_status add_panel(page *p, const char *name) {
   thaw_status status =
       report_panel_draw(canvas.cairo, &p->metrics, name, (report_box){0, 0, PANEL_WIDTH, PANEL_HEIGHT}, panel_scale);
   if (status == THAW_OK) status = report_canvas_png(&canvas, name, &png);
-  if (status == THAW_OK) add_picture(&p->out, name, "plot", &png);
+  if (status == THAW_OK) report_add_picture(&p->out, name, "plot", &png);
   thaw_text_clear(&png);
   report_canvas_destroy(&canvas);
   return status;
@@ -216,19 +178,6 @@ static thaw_status add_curves(page *p) {
   return status;
 }
 
-thaw_status report_add_file(thaw_text *out, const char *folder, const char *name, const char *title) {
-  char *path = thaw_path_join(folder, name);
-  thaw_text png = {0};
-  thaw_status status = path ? THAW_OK : THAW_ERR_MEMORY;
-  if (path && thaw_file_exists(path)) {
-    status = thaw_file_read(path, TEXT_LIMIT, &png.data, &png.length);
-    if (status == THAW_OK) add_picture(out, title, "plot", &png);
-  }
-  thaw_text_clear(&png);
-  thaw_free(path);
-  return status;
-}
-
 static thaw_status add_confusion(page *p) {
   const report_evaluation *e = &p->evaluation;
   if (!e->confusion) return THAW_OK;
@@ -237,7 +186,7 @@ static thaw_status add_confusion(page *p) {
   thaw_status status =
       path ? report_confusion_png("confusion", e->confusion, e->class_count, &e->classes, &png) : THAW_ERR_MEMORY;
   if (status == THAW_OK) status = thaw_file_write(path, png.data, png.length);
-  if (status == THAW_OK) add_picture(&p->out, "confusion matrix", "matrix", &png);
+  if (status == THAW_OK) report_add_picture(&p->out, "confusion matrix", "matrix", &png);
   thaw_free(path);
   thaw_text_clear(&png);
   return status;
@@ -338,12 +287,12 @@ static void add_repeat(page *p) {
 }
 
 /* The job's name where it can be read, else the folder's. */
-static void add_name(page *p) {
+static void begin(page *p) {
   thaw_yaml *root = NULL;
   thaw_arena *arena = thaw_arena_create();
   bool read = arena && p->job && thaw_yaml_parse("job.yaml", p->job, strlen(p->job), arena, &root) == THAW_OK;
-  const thaw_yaml *name = read ? thaw_yaml_get(root, "name") : NULL;
-  report_add_escaped(&p->out, name && name->kind == THAW_YAML_SCALAR ? name->value : thaw_path_name(p->folder));
+  const char *name = read ? report_text_of(root, "name") : NULL;
+  report_begin_page(&p->out, name ? name : thaw_path_name(p->folder));
   thaw_arena_destroy(arena);
 }
 
@@ -364,12 +313,7 @@ static void add_contents(page *p) {
 }
 
 static thaw_status add_page(page *p) {
-  thaw_text_add(&p->out, "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-                         "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
-  add_name(p);
-  thaw_text_add(&p->out, "</title>\n<style>%s</style>\n</head>\n<body>\n<h1>", style);
-  add_name(p);
-  thaw_text_add(&p->out, "</h1>\n");
+  begin(p);
   add_contents(p);
   thaw_text_add(&p->out, "<div class=cards>\n");
   if (p->evaluation.root) add_evaluation_cards(p);
@@ -381,7 +325,7 @@ static thaw_status add_page(page *p) {
   THAW_TRY(report_add_data(&p->out, p->folder));
   THAW_TRY(add_model(p));
   add_repeat(p);
-  thaw_text_add(&p->out, "</body>\n</html>\n");
+  report_end_page(&p->out);
   return p->out.failed ? thaw_fail(THAW_ERR_MEMORY, "out of memory while writing the report") : THAW_OK;
 }
 

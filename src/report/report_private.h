@@ -112,7 +112,14 @@ void report_add_bar(thaw_text *out, double share, int32_t width);
 /* One line per loss and metric: first value, curve, last value, best value and its epoch. */
 void report_add_curves(thaw_text *out, const report_metrics *metrics, int32_t columns, bool ascii);
 
-/* ------------------------------------------------------------------ the page (html.c, html_*.c) */
+/* ------------------------------------------------------------------ pages (html_page.c) */
+void report_begin_page(thaw_text *out, const char *title); /* up to the heading */
+void report_end_page(thaw_text *out);
+/* An image element with a PNG file's bytes in it; kind: "plot" is as wide as its place, "matrix" no wider than it is.
+ */
+void report_add_picture(thaw_text *out, const char *name, const char *kind, const thaw_text *png);
+
+/* ------------------------------------------------------------------ the page of a run (html.c, html_*.c) */
 void report_add_base64(thaw_text *out, const void *data, size_t size);
 void report_add_escaped(thaw_text *out, const char *text);   /* report_clean of any length, then HTML escapes */
 void report_add_tree(thaw_text *out, const thaw_yaml *tree); /* a map as table rows "a.b" | value */

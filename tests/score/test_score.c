@@ -332,10 +332,26 @@ static void regression(void **state) {
   golden = scores;
 }
 
+/* scipy 1.17.1: stats.wilcoxon(a, b, zero_method="wilcox", correction=False, method="approx"). */
+static void test_wilcoxon(void **state) {
+  (void)state;
+  double a[40], b[40];
+  for (int i = 0; i < 40; i++) a[i] = (i * 7 % 11) / 4.0, b[i] = (i * 5 % 13) / 4.0;
+  thaw_wilcoxon w;
+  assert_thaw_ok(thaw_wilcoxon_test(a, b, 40, &w));
+  assert_int_equal(w.pairs, 35);
+  assert_true(w.plus == 246.5 && w.minus == 383.5);
+  near("z", w.z, -1.1248038438884151, 1e-12);
+  near("p", w.p, 0.2606721652431786, 1e-12);
+  assert_thaw_ok(thaw_wilcoxon_test(a, a, 40, &w));
+  assert_true(w.pairs == 0 && isnan(w.p));
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(one_question),   cmocka_unit_test(operating_words), cmocka_unit_test(several_classes),
-      cmocka_unit_test(several_labels), cmocka_unit_test(two_models),      cmocka_unit_test(quantiles),
-      cmocka_unit_test(undefined),      cmocka_unit_test(group_numbers),   cmocka_unit_test(regression)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_wilcoxon),   cmocka_unit_test(one_question),
+                                     cmocka_unit_test(operating_words), cmocka_unit_test(several_classes),
+                                     cmocka_unit_test(several_labels),  cmocka_unit_test(two_models),
+                                     cmocka_unit_test(quantiles),       cmocka_unit_test(undefined),
+                                     cmocka_unit_test(group_numbers),   cmocka_unit_test(regression)};
   return cmocka_run_group_tests_name("score", tests, setup, teardown);
 }
