@@ -177,6 +177,31 @@ void thaw_regression_compute(const thaw_scored *scored, const double *weight, do
 thaw_status thaw_regression_estimate(const thaw_scored *scored, const double *weight, int32_t replicates, uint64_t seed,
                                      thaw_estimate_of *out) THAW_CHECKED;
 
+/* ------------------------------------------------------------------ what decisions cost */
+typedef struct thaw_costs {
+  int32_t classes;
+  double *cost; /* [classes][classes] true x predicted; a negative cost is a gain */
+} thaw_costs;
+static inline double thaw_cost(const thaw_costs *costs, int32_t truth, int32_t predicted) {
+  return costs->cost[(size_t)truth * (size_t)costs->classes + (size_t)predicted];
+}
+/* A CSV: the header names the predicted classes from the second column on, each row the true class and its costs; every
+ * class once, in any order. `name` is for messages. */
+thaw_status thaw_costs_parse(const char *name, const char *text, size_t size, const thaw_strings *classes,
+                             thaw_costs *out) THAW_CHECKED;
+void thaw_costs_clear(thaw_costs *costs);
+/* The class of least expected cost (the first of equals) under the classes' probabilities [classes]. */
+int32_t thaw_costs_decide(const thaw_costs *costs, const double *probability);
+/* Those of one row of class outputs, at a temperature (1: as they are, divided by their sum) -> out [classes]. */
+thaw_status thaw_costs_probabilities(const thaw_scored *scored, double temperature, int64_t row,
+                                     double *out) THAW_CHECKED;
+/* Of two classes: the score from which on samples are called class 1 that costs least on these samples; the highest of
+ * equals, above all scores where that is best. NaN without samples of either class. */
+double thaw_costs_threshold(const thaw_costs *costs, const thaw_binary *binary);
+/* The mean of value [count] with a percentile interval over groups (NULL: samples), as thaw_scorer_estimate's. */
+thaw_status thaw_mean_estimate(const double *value, const int32_t *group, int64_t groups, int64_t count,
+                               int32_t replicates, uint64_t seed, thaw_estimate_of *out) THAW_CHECKED;
+
 /* ------------------------------------------------------------------ two models on the same samples */
 /* McNemar's exact test (two-sided binomial) on two lists of right and wrong answers. */
 typedef struct thaw_mcnemar {

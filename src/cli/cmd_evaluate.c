@@ -9,7 +9,7 @@
 #include <string.h>
 
 typedef struct evaluate_options {
-  const char *data, *checkpoint, *output, *isa, *subgroups, *rule;
+  const char *data, *checkpoint, *output, *isa, *subgroups, *rule, *costs;
   int32_t bootstrap;
   thaw_operating_point point; /* of `rule` */
 } evaluate_options;
@@ -47,6 +47,11 @@ static thaw_status parse(cli_context *cli, evaluate_options *o) {
        .value = "FILE",
        .fallback = "subgroups.csv beside the data's catalog.yaml, if there",
        .help = "CSV with the column id and one column for each attribute (site, sex, scanner)"},
+      {.name = "costs",
+       .kind = CLI_TEXT,
+       .target = &o->costs,
+       .value = "FILE",
+       .help = "CSV with the header true,CLASS,... and a row per true class: what it costs to call it so"},
       cli_isa_option(&o->isa),
   };
   const cli_usage usage = {
@@ -60,7 +65,9 @@ static thaw_status parse(cli_context *cli, evaluate_options *o) {
           "Each sample counts exactly once on any number of ranks; unknown labels (255) do not count. Thresholds\n"
           "and the temperature come from the job's validation data, never from what is evaluated; with --data\n"
           "and a plain threshold the validation data is not opened. What is not defined, such as the AUROC of\n"
-          "a class without a positive, is named and left out of means.\n\n"
+          "a class without a positive, is named and left out of means. With --costs the mean cost of several ways\n"
+          "to decide is told: the largest output, the least expected cost, and for two classes the threshold that\n"
+          "costs least on the validation data.\n\n"
           "  mpirun -n 4 thaw evaluate runs/chest-vgg16 --data shards/test\n"
           "  thaw evaluate runs/chest-vgg16 --operating-point sensitivity=0.95 --subgroups patients.csv\n"};
   o->bootstrap = 1000;
@@ -181,7 +188,8 @@ static thaw_status finish(cli_context *cli, const cli_run *run, const evaluate_o
                                 .point = o->point,
                                 .replicates = o->bootstrap,
                                 .seed = (uint64_t)run->job->seed,
-                                .subgroups = o->subgroups};
+                                .subgroups = o->subgroups,
+                                .costs = o->costs};
   if (!request.validation && !o->rule) request.point = (thaw_operating_point){THAW_OPERATE_FIXED, 0.5};
   if (!o->subgroups && beside && thaw_file_exists(beside)) request.subgroups = beside;
   cli_scores scores = {0};
@@ -234,8 +242,11 @@ thaw_status cli_evaluate(cli_context *cli) {
   evaluate_options o = {0};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
-  bool missing = cli_is_root(cli) && o.subgroups && !thaw_file_exists(o.subgroups);
-  THAW_TRY(cli_share_status(cli, missing ? thaw_fail(THAW_ERR_DATA, "%s: no such file", o.subgroups) : THAW_OK));
+  const char *file[2] = {o.subgroups, o.costs};
+  for (int i = 0; i < 2; i++) {
+    bool missing = cli_is_root(cli) && file[i] && !thaw_file_exists(file[i]);
+    THAW_TRY(cli_share_status(cli, missing ? thaw_fail(THAW_ERR_DATA, "%s: no such file", file[i]) : THAW_OK));
+  }
   bool alone = o.data && o.rule && o.point.rule == THAW_OPERATE_FIXED;
   const thaw_session_options options = {
       .validation = !alone, .test = true, .catalog = o.data, .labels_needed = true, .isa = o.isa};

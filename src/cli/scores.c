@@ -82,6 +82,8 @@ static thaw_status learn(cli_scores *s, const cli_scores_request *request) {
   for (int32_t q = 0; status == THAW_OK && q < s->questions; q++)
     status = choose_threshold(s, label ? &validation : NULL, q);
   if (status == THAW_OK && label) status = thaw_temperature_fit(&validation, &s->temperature);
+  if (status == THAW_OK && request->costs)
+    status = cli_scores_costs(s, request->costs, label ? &validation : NULL, request->seed);
   thaw_free(label);
   return status;
 }
@@ -173,6 +175,7 @@ void cli_scores_clear(cli_scores *s) {
     thaw_free(s->subgroup[i].estimate);
   }
   thaw_free(s->subgroup);
+  cli_scores_costs_clear(&s->costs);
   thaw_scorer_destroy(s->scorer);
   thaw_free(s->estimate);
   thaw_free(s->regression);

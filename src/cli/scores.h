@@ -13,7 +13,26 @@ typedef struct cli_subgroup {
   thaw_estimate_of *estimate;     /* as cli_scores.estimate, or as cli_scores.regression */
 } cli_subgroup;
 
+/* What decisions cost on average, for one way to decide each. */
+typedef enum cli_cost_rule {
+  CLI_COST_LARGEST,
+  CLI_COST_EXPECTED,
+  CLI_COST_THRESHOLD,
+  CLI_COST_ALWAYS,
+  CLI_COST_RULES
+} cli_cost_rule;
+typedef struct cli_costs {
+  char *file; /* NULL: no costs were given */
+  thaw_costs matrix;
+  thaw_estimate_of mean[CLI_COST_RULES]; /* value NaN: the rule is not there */
+  int64_t *confusion[CLI_COST_RULES];    /* [classes][classes]; NULL likewise */
+  double threshold;                      /* of class 1, chosen on validation data; NaN: none */
+  double temperature;                    /* at which expected costs were computed */
+  int32_t always;                        /* the class that costs least when everything is called so */
+} cli_costs;
+
 typedef struct cli_scores {
+  cli_costs costs;
   thaw_scored scored; /* count 0: nothing can be scored, `note` says why */
   float *label;
   int32_t *group;
@@ -40,6 +59,7 @@ typedef struct cli_scores_request {
   int32_t replicates;
   uint64_t seed;
   const char *subgroups; /* CSV file; NULL: none */
+  const char *costs;     /* likewise */
 } cli_scores_request;
 
 thaw_status cli_scores_make(const cli_scores_request *request, cli_scores *out) THAW_CHECKED;
@@ -54,6 +74,12 @@ const char *cli_scores_target(const cli_scores *scores, int32_t output, char num
 void cli_scores_regression_table(const cli_scores *scores, thaw_text *out);
 void cli_scores_regression_json(const cli_scores *scores, thaw_text *out);
 thaw_status cli_scores_regression_plot(const cli_scores *scores, const char *folder) THAW_CHECKED;
+/* scores_costs.c: the costs of several ways to decide; validation NULL: no threshold is chosen. */
+thaw_status cli_scores_costs(cli_scores *scores, const char *path, const thaw_scored *validation,
+                             uint64_t seed) THAW_CHECKED;
+void cli_scores_costs_clear(cli_costs *costs);
+void cli_scores_costs_table(const cli_scores *scores, thaw_text *out);
+void cli_scores_costs_json(const cli_scores *scores, thaw_text *out);
 /* scores_text.c: a table for people; members of a JSON object, each led by a comma. */
 void cli_scores_table(const cli_scores *scores, thaw_text *out);
 void cli_scores_json(const cli_scores *scores, thaw_text *out);

@@ -91,6 +91,7 @@ void cli_scores_table(const cli_scores *s, thaw_text *out) {
     add_overall(s, out);
     add_questions(s, out);
     add_calibration(s, out);
+    cli_scores_costs_table(s, out);
     add_subgroups(s, out);
   }
   for (size_t i = 0; i < s->note.count; i++) thaw_text_add(out, "%snote: %s\n", i ? "" : "\n", s->note.item[i]);
@@ -219,6 +220,7 @@ void cli_scores_json(const cli_scores *s, thaw_text *out) {
     thaw_text_add(out, "}");
     json_questions(s, out);
     json_calibration(s, out);
+    cli_scores_costs_json(s, out);
     json_subgroups(s, out);
   }
   json_notes(s, out);

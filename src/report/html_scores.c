@@ -160,6 +160,23 @@ static void add_regression(thaw_text *out, const thaw_yaml *regression) {
   }
 }
 
+static void add_costs(thaw_text *out, const thaw_yaml *costs) {
+  static const column columns[] = {{"mean_cost", "mean cost (95 % interval)"}};
+  const thaw_yaml *rules = thaw_yaml_get(costs, "rules");
+  if (!rules || rules->kind != THAW_YAML_LIST) return;
+  thaw_text_add(out, "<h3>What decisions cost</h3>\n<p>By ");
+  add_text(out, thaw_yaml_get(costs, "file"));
+  thaw_text_add(out, ", per sample. A threshold was chosen on the validation data.</p>\n");
+  add_header(out, "decided by", columns, 1);
+  for (const thaw_yaml *row = rules->child; row; row = row->next) {
+    thaw_text_add(out, "<tr><th>");
+    add_text(out, thaw_yaml_get(row, "name"));
+    thaw_text_add(out, "</th>");
+    add_cells(out, row, columns, 1);
+  }
+  thaw_text_add(out, "</table></div>\n");
+}
+
 static void add_notes(thaw_text *out, const thaw_yaml *notes) {
   if (!notes || notes->kind != THAW_YAML_LIST || !notes->count) return;
   thaw_text_add(out, "<h3>What to know</h3>\n<ul>\n");
@@ -180,6 +197,7 @@ void report_add_scores(thaw_text *out, const thaw_yaml *evaluation) {
   add_overall(out, thaw_yaml_get(evaluation, "overall"));
   add_questions(out, thaw_yaml_get(evaluation, "questions"));
   add_calibration(out, thaw_yaml_get(evaluation, "calibration"));
+  if (thaw_yaml_get(evaluation, "costs")) add_costs(out, thaw_yaml_get(evaluation, "costs"));
   add_subgroups(out, thaw_yaml_get(evaluation, "subgroups"));
   add_notes(out, thaw_yaml_get(evaluation, "notes"));
 }

@@ -347,11 +347,80 @@ static void test_wilcoxon(void **state) {
   assert_true(w.pairs == 0 && isnan(w.p));
 }
 
+/* Costs by hand: 2 of 3 classes cost when missed; thresholds against every candidate. */
+static void test_costs(void **state) {
+  (void)state;
+  char a[] = "good", b[] = "crack", c[] = "dirt";
+  char *names[] = {a, b, c};
+  const thaw_strings three = {.item = names, .count = 3}, two = {.item = names, .count = 2};
+  thaw_costs costs;
+  const char table[] = "true,crack,good,dirt\ndirt,2,5,0\ngood,1,0,1.5\ncrack,-1,10,3\n";
+  assert_thaw_ok(thaw_costs_parse("c.csv", table, strlen(table), &three, &costs));
+  assert_true(thaw_cost(&costs, 0, 1) == 1 && thaw_cost(&costs, 2, 0) == 5 && thaw_cost(&costs, 1, 1) == -1);
+  /* Expected costs: good 0.2 * 10 + 0.1 * 5 = 2.5, crack 0.7 - 0.2 + 0.2 = 0.7, dirt 1.05 + 0.6 = 1.65. */
+  assert_int_equal(thaw_costs_decide(&costs, (const double[]){0.7, 0.2, 0.1}), 1);
+  assert_int_equal(thaw_costs_decide(&costs, (const double[]){0.98, 0.01, 0.01}), 0);
+  thaw_costs_clear(&costs);
+  static const struct {
+    const char *text, *message;
+  } bad[] = {{"true,good,crack,dirt\ngood,0,1,1\ncrack,1,0,1\n", "no row for class 'dirt'"},
+             {"true,good,crack\ngood,0,1\n", "no column for class 'dirt'"},
+             {"true,good,crack,dirt\nrack,0,1,1\n", "c.csv:2: no class is called 'rack' (did you mean 'crack'?)"},
+             {"true,good,crack,dirt\ngood,0,,1\n", "the cost of 'good' called 'crack' is ''"},
+             {"true,good,crack,dirt\ngood,0,nan,1\n", "is 'nan', expected a number"},
+             {"true,good,crack,dirt\ngood,0,1,1\ngood,0,1,1\n", "c.csv:3: class 'good' is two rows"},
+             {"", "no column for class 'good'"}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    assert_thaw_fails(thaw_costs_parse("c.csv", bad[i].text, strlen(bad[i].text), &three, &costs), THAW_ERR_DATA,
+                      bad[i].message);
+
+  int64_t n;
+  float *score = dataset("/binary/score", THAW_H5_F32, &n);
+  uint8_t *truth = dataset("/binary/truth", THAW_H5_U8, NULL);
+  thaw_binary binary;
+  assert_thaw_ok(thaw_binary_create(score, 1, truth, NULL, n, &binary));
+  for (int miss = 1; miss <= 64; miss *= 4) {
+    char text[64];
+    snprintf(text, sizeof text, "true,good,crack\ngood,0,3\ncrack,%d,0.5\n", miss);
+    assert_thaw_ok(thaw_costs_parse("c.csv", text, strlen(text), &two, &costs));
+    double found = thaw_costs_threshold(&costs, &binary), least = INFINITY, at_found = 0, best = NAN;
+    for (int64_t k = -1; k < n; k++) {
+      double threshold = k < 0 ? 2 : (double)score[k], total = 0;
+      for (int64_t i = 0; i < n; i++) total += thaw_cost(&costs, truth[i], (double)score[i] >= threshold);
+      if (total < least || (total == least && threshold > best)) least = total, best = threshold;
+    }
+    for (int64_t i = 0; i < n; i++) at_found += thaw_cost(&costs, truth[i], (double)score[i] >= found);
+    near("least cost", at_found, least, 1e-9);
+    if (best < 2) near("threshold", found, best, 0);
+    thaw_costs_clear(&costs);
+  }
+  thaw_binary_clear(&binary);
+  thaw_free(score);
+  thaw_free(truth);
+}
+
+/* The interval of a mean of equal groups is that of their means. */
+static void test_mean_estimate(void **state) {
+  (void)state;
+  double value[12];
+  int32_t group[12];
+  thaw_estimate_of whole, single, alone;
+  for (int i = 0; i < 12; i++) value[i] = group[i] = i / 3;
+  assert_thaw_ok(thaw_mean_estimate(value, group, 4, 12, 2000, 7, &whole));
+  assert_thaw_ok(thaw_mean_estimate((const double[]){0, 1, 2, 3}, NULL, 0, 4, 2000, 7, &single));
+  near("mean", whole.value, 1.5, 1e-12);
+  near("low", whole.low, single.low, 1e-12);
+  near("high", whole.high, single.high, 1e-12);
+  assert_true(whole.low < 1 && whole.high > 2);
+  assert_thaw_ok(thaw_mean_estimate(value, NULL, 0, 1, 100, 7, &alone));
+  assert_true(isnan(alone.low));
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_wilcoxon),   cmocka_unit_test(one_question),
-                                     cmocka_unit_test(operating_words), cmocka_unit_test(several_classes),
-                                     cmocka_unit_test(several_labels),  cmocka_unit_test(two_models),
-                                     cmocka_unit_test(quantiles),       cmocka_unit_test(undefined),
-                                     cmocka_unit_test(group_numbers),   cmocka_unit_test(regression)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_wilcoxon),  cmocka_unit_test(test_costs),      cmocka_unit_test(test_mean_estimate),
+      cmocka_unit_test(one_question),   cmocka_unit_test(operating_words), cmocka_unit_test(several_classes),
+      cmocka_unit_test(several_labels), cmocka_unit_test(two_models),      cmocka_unit_test(quantiles),
+      cmocka_unit_test(undefined),      cmocka_unit_test(group_numbers),   cmocka_unit_test(regression)};
   return cmocka_run_group_tests_name("score", tests, setup, teardown);
 }
