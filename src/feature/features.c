@@ -134,9 +134,21 @@ static thaw_status find_row(thaw_features *f, thaw_view *view, uint64_t sample, 
   return THAW_ERR_DATA;
 }
 
+/* Rows of shuffled samples lie anywhere: the memory is asked for the one after the next while this one is copied. */
+static void announce_row(const thaw_features *f, const thaw_view *view, uint64_t sample) {
+  enum { LINE = 64, MOST = 16384 };
+  const thaw_block *block = &view->block[(int64_t)sample / f->block_rows];
+  if (!block->map) return;
+  const char *row = block->rows + (size_t)((int64_t)sample % f->block_rows) * f->row_bytes;
+  size_t bytes = f->row_bytes < MOST ? f->row_bytes : MOST;
+  for (size_t at = 0; at < bytes; at += LINE) __builtin_prefetch(row + at);
+}
+
 static thaw_status read_cached(thaw_features *f, thaw_view *view, const uint64_t *sample, int32_t count, float *out) {
+  enum { AHEAD = 2 };
   for (int32_t i = 0; i < count; i++) {
     const void *row;
+    if (i + AHEAD < count) announce_row(f, view, sample[i + AHEAD]);
     THAW_TRY(find_row(f, view, sample[i], &row));
     float *to = out + (size_t)i * f->floats;
     if (f->storage == THAW_STORE_F16)

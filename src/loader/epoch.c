@@ -42,6 +42,15 @@ uint64_t thaw_epoch_sample(const thaw_epoch *epoch, uint64_t position) {
   return in_block_order(epoch, first + thaw_permute(seed, epoch->epoch, size, position - first));
 }
 
+/* The samples at positions first .. first + count - 1. */
+static void list_samples(const thaw_epoch *epoch, uint64_t first, uint64_t count, uint64_t *out) {
+  if (epoch->shuffle && !epoch->chunk && !epoch->order) {
+    thaw_permute_range(epoch->seed, epoch->epoch, (uint64_t)epoch->samples, first, count, out);
+    return;
+  }
+  for (uint64_t i = 0; i < count; i++) out[i] = thaw_epoch_sample(epoch, first + i);
+}
+
 thaw_status thaw_step_share_create(const thaw_epoch *epoch, int ranks, thaw_step_share *out) {
   int64_t batch = epoch->samples < epoch->batch ? epoch->samples : epoch->batch;
   size_t slices = (size_t)divide_up(divide_up(batch, epoch->slice), ranks), samples = slices * (size_t)epoch->slice;
@@ -74,10 +83,8 @@ void thaw_step_share_plan(const thaw_epoch *epoch, int64_t step, int rank, int r
     int64_t at = (begin + s) * epoch->slice, stop = at + epoch->slice;
     if (stop > share->batch) stop = share->batch;
     share->slice[s] = begin + s;
-    for (; at < stop; at++) {
-      uint64_t position = (uint64_t)(first + at);
-      share->sample[share->samples++] = thaw_epoch_sample(epoch, position);
-    }
+    share->samples += (int32_t)(stop - at);
     share->slice_start[s + 1] = share->samples;
   }
+  list_samples(epoch, (uint64_t)(first + begin * epoch->slice), (uint64_t)share->samples, share->sample);
 }

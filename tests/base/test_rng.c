@@ -66,6 +66,22 @@ static void permutation_is_a_bijection(void **state) {
   }
 }
 
+/* Of every size of the network, also where a value passes it several times, and in ranges of all lengths. */
+static void ranges_are_the_same_permutation(void **state) {
+  (void)state;
+  enum { MOST = 200 };
+  const uint64_t sizes[] = {1, 2, 5, 16, 17, 65, 1000, 4097, 10000019, (UINT64_C(1) << 40) + 7};
+  uint64_t out[MOST + 1];
+  for (int s = 0; s < 10; s++)
+    for (uint64_t count = 0; count <= MOST && count <= sizes[s]; count += count < 70 ? 1 : 37) {
+      uint64_t first = (sizes[s] - count) / 3;
+      out[count] = 99;
+      thaw_permute_range(12345678901, 3, sizes[s], first, count, out);
+      for (uint64_t i = 0; i < count; i++) assert_int_equal(out[i], thaw_permute(12345678901, 3, sizes[s], first + i));
+      assert_int_equal(out[count], 99);
+    }
+}
+
 static void permutations_of_epochs_differ(void **state) {
   (void)state;
   int same = 0;
@@ -75,8 +91,10 @@ static void permutations_of_epochs_differ(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(philox_known_answer),
-                                     cmocka_unit_test(uniform_and_normal_moments), cmocka_unit_test(streams_differ),
+                                     cmocka_unit_test(uniform_and_normal_moments),
+                                     cmocka_unit_test(streams_differ),
                                      cmocka_unit_test(permutation_is_a_bijection),
+                                     cmocka_unit_test(ranges_are_the_same_permutation),
                                      cmocka_unit_test(permutations_of_epochs_differ)};
   return cmocka_run_group_tests_name("rng", tests, NULL, NULL);
 }
