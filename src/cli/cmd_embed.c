@@ -123,7 +123,7 @@ static thaw_status take_files(const thaw_predictions *p, const thaw_strings *fil
 static thaw_status tell_failed(cli_context *cli, const thaw_embeddings *e, bool strict) {
   enum { NAMED = 10 };
   for (size_t i = 0; i < e->failed.count && i < NAMED; i++)
-    thaw_warn(cli->log, "%s: %s", e->failed.item[i], e->why.item[i]);
+    thaw_warn(cli->log, "%s", e->why.item[i]); /* it begins with the path */
   if (!e->failed.count) return THAW_OK;
   if (strict || e->count == 0)
     return thaw_fail(THAW_ERR_DATA, "%zu of %lld images could not be read", e->failed.count,

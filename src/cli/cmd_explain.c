@@ -268,6 +268,10 @@ static void clear(explain *e) {
 
 static thaw_status explain_run(cli_context *cli, const explain_options *o, const cli_run *run,
                                const thaw_strings *files) {
+  if (run->session->loss->evaluate_batch)
+    return thaw_fail(THAW_ERR_USAGE,
+                     "%s was trained with %s: its outputs are an embedding, none of which can be explained",
+                     run->folder, run->session->loss->schema->name);
   explain e = {.cli = cli, .options = o, .session = run->session, .files = files};
   e.folder = o->output ? thaw_copy_text(o->output) : thaw_path_join(run->folder, "explain");
   thaw_status status = e.folder ? explain_choose(&e) : THAW_ERR_MEMORY;

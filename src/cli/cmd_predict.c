@@ -49,7 +49,7 @@ static thaw_status write_rows(cli_context *cli, const thaw_session *s, const cha
                                 .y = y,
                                 .ids = ids,
                                 .errors = errors,
-                                .classes = &s->classes,
+                                .classes = s->loss->evaluate_batch ? NULL : &s->classes,
                                 .classifies = classifies(s)};
   thaw_status status = cli_is_root(cli) ? cli_predictions_write(path, &rows) : THAW_OK;
   status = cli_share_status(cli, status);

@@ -24,6 +24,7 @@ static double loss_of(const thaw_session *s, int64_t sample, const float *y, flo
   const uint64_t index = (uint64_t)sample;
   double value = NAN;
   thaw_labels_gather(s->loss, s->test.info, s->test.labels, &index, 1, s->outputs, label);
+  if (s->loss->probabilities) return -log(fmax(y[(size_t)label[0]], 1e-30)); /* y: softmax of the cosines, no margin */
   thaw_labels_standardize(s->target, 1, s->outputs, label);
   memcpy(z, y, (size_t)s->outputs * sizeof *z);
   thaw_labels_standardize(s->target, 1, s->outputs, z);

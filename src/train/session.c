@@ -204,6 +204,27 @@ static thaw_status read_data(thaw_session *s, thaw_comm *comm, thaw_session_data
   return thaw_catalog_labels(data->catalog, &data->labels);
 }
 
+/* Groups of one class: what of the training data has too few samples for that is told. */
+static thaw_status warn_small_classes(const thaw_session *s, thaw_log *log) {
+  const thaw_dataset_info *info = s->train.info;
+  int32_t wanted = s->job->data.samples_per_class, small = 0, single = 0;
+  if (!wanted || !s->train.labels || info->label_kind != THAW_LABEL_CLASS || !log) return THAW_OK;
+  int64_t *count = thaw_new(info->classes.count, sizeof *count);
+  if (!count) return THAW_ERR_MEMORY;
+  for (int64_t i = 0; i < info->count; i++) count[(size_t)thaw_label(s->train.labels, (uint64_t)i, 0)]++;
+  for (size_t c = 0; c < info->classes.count; c++) {
+    small += count[c] > 0 && count[c] < wanted;
+    single += count[c] == 1;
+  }
+  if (small)
+    thaw_warn(
+        log,
+        "data.samples_per_class: %d of %zu classes have fewer than %d samples, %d of them one, which makes no pair",
+        small, info->classes.count, wanted, single);
+  thaw_free(count);
+  return THAW_OK;
+}
+
 static thaw_status same_classes(const thaw_session_data *a, const thaw_session_data *b) {
   if (!a->catalog || !b->catalog) return THAW_OK;
   const thaw_strings *x = &a->info->classes, *y = &b->info->classes;
@@ -291,6 +312,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   if (status == THAW_OK) status = read_data(s, comm, &s->train);
   if (status == THAW_OK) status = read_data(s, comm, &s->validation);
   if (status == THAW_OK) status = read_data(s, comm, &s->test);
+  if (status == THAW_OK) status = thaw_agree(comm, warn_small_classes(s, log));
   if (status == THAW_OK) status = thaw_agree(comm, train_targets_fit(s));
   if (status != THAW_OK) {
     thaw_session_destroy(s);

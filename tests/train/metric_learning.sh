@@ -85,6 +85,12 @@ write_job no_margin "$cosine" triplet
 refused 'goes with arcface and cosface' no_margin
 write_job indivisible '' triplet 'samples_per_class: 5'
 refused '5 does not divide training.batch_size, 24' indivisible
+write_job small '' triplet 'samples_per_class: 48'
+sed -i 's/batch_size: 24/batch_size: 48/' small.yaml
+run small 2 small
+grep -q '5 of 5 classes have fewer than 48 samples, 0 of them one' small.log || fail "small classes: $(cat small.log)"
+"$thaw" explain hard-1 validation > explain.log 2>&1 && fail "explain took an embedding"
+"$thaw" explain arcface-1 validation --top-losses --count 3 -o explain > explain.log 2>&1 || fail "explain: $(cat explain.log)"
 sed 's/slice: 4/slice: 4\n  metrics: [accuracy]/' hard.yaml > judged.yaml
 refused "which 'accuracy' does not judge" judged
 sed 's/slice: 4/slice: 4\n  accumulate: 2/' hard.yaml > accumulated.yaml
