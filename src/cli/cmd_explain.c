@@ -12,6 +12,8 @@ static const char details[] =
     "shard, "
     "a\nfolder with a catalog.yaml, an image file, or a folder of images. Written are sheet.png (all samples), one "
     "picture per\nsample, and explain.csv; the run's report.html shows the sheet the next time it is made.\n"
+    "With several labels per image --top-losses explains the label that is most wrong; of a regression red is what "
+    "raises\nthe value of the target that --class names (default: the first).\n"
     "--neighbours adds the training images whose frozen features are most alike (cosine similarity of the features "
     "at the\ncut, averaged over positions): a wrong label often shows there.\n\n"
     "  thaw explain runs/chest-vgg16 shards/test --top-losses\n"
@@ -35,7 +37,7 @@ static thaw_status parse(cli_context *cli, explain_options *o) {
        .target = &o->target,
        .value = "NAME",
        .fallback = "predicted",
-       .help = "class to explain: its name or number, \"predicted\", or \"label\""},
+       .help = "class, label or target to explain: its name or number, \"predicted\", or \"label\""},
       {.name = "layer",
        .kind = CLI_TEXT,
        .target = &o->layer,
@@ -74,32 +76,27 @@ static thaw_status parse(cli_context *cli, explain_options *o) {
   return cli_parse(cli, &usage);
 }
 
-const char *explain_class(const explain *e, int32_t index, char number[16]) {
-  if (index >= 0 && (size_t)index < e->session->classes.count) return e->session->classes.item[index];
-  snprintf(number, 16, "%d", index);
-  return number;
-}
-
-/* Sets every sample's target; -1: the predicted class. */
+/* Sets every sample's target; -1: the largest output. */
 static thaw_status choose_targets(explain *e) {
   const char *word = e->options->target ? e->options->target : "predicted";
   const thaw_strings *classes = &e->session->classes;
   int64_t number = -1;
-  bool label = strcmp(word, "label") == 0;
+  bool label = strcmp(word, "label") == 0, single = explain_default(e) == 0 && e->kind == THAW_LABEL_CLASS;
   for (size_t i = 0; i < classes->count && number < 0; i++)
     if (strcmp(classes->item[i], word) == 0) number = (int64_t)i;
   if (number < 0 && !label && strcmp(word, "predicted") != 0 &&
-      (thaw_parse_int(word, &number) != THAW_OK || number < 0 || number >= e->session->outputs)) {
+      (thaw_parse_int(word, &number) != THAW_OK || number < 0 || number > (single ? 1 : e->session->outputs - 1))) {
     const char *near = thaw_nearest(word, (const char *const *)classes->item, classes->count);
     return thaw_fail(THAW_ERR_USAGE, "--class %s: no such class%s%s%s; 0 to %d, \"predicted\" or \"label\"", word,
-                     near ? ", did you mean '" : "", near ? near : "", near ? "'" : "", e->session->outputs - 1);
+                     near ? ", did you mean '" : "", near ? near : "", near ? "'" : "",
+                     single ? 1 : e->session->outputs - 1);
   }
+  bool labelled = !e->files && e->session->test.labels && e->kind != THAW_LABEL_TARGET;
+  if (label && !labelled)
+    return thaw_fail(THAW_ERR_USAGE, "--class label: %s has no class labels", e->cli->argument[1]);
   for (int32_t i = 0; i < e->count; i++) {
-    e->sample[i].target = (int32_t)number;
-    if (!label) continue;
-    if (e->sample[i].label < 0)
-      return thaw_fail(THAW_ERR_USAGE, "--class label: %s has no class labels", e->cli->argument[1]);
-    e->sample[i].target = e->sample[i].label;
+    e->sample[i].target = number < 0 || single ? explain_default(e) : (int32_t)number;
+    if (label && e->kind == THAW_LABEL_CLASS && !single) e->sample[i].target = e->sample[i].label;
   }
   return THAW_OK;
 }
@@ -228,15 +225,23 @@ static thaw_status run_grad_cam(explain *e, thaw_grad_cam *cam) {
   for (int32_t first = 0; first < e->count; first += BATCH) {
     int32_t n = e->count - first < BATCH ? e->count - first : BATCH, target[BATCH];
     for (int32_t i = 0; i < n; i++) target[i] = e->sample[first + i].target;
-    float *y = e->y + (size_t)first * outputs;
-    THAW_TRY(
-        thaw_grad_cam_run(cam, e->x + (size_t)first * input_floats(e), n, target, y, e->maps + (size_t)first * pixels));
+    const float *x = e->x + (size_t)first * input_floats(e);
+    float *y = e->y + (size_t)first * outputs, *maps = e->maps + (size_t)first * pixels;
+    bool again = false;
+    THAW_TRY(thaw_grad_cam_run(cam, x, n, target, y, maps));
+    for (int32_t i = 0; i < n; i++) {
+      int32_t before = target[i];
+      target[i] = explain_label_target(e, &e->sample[first + i], y + (size_t)i * outputs, before);
+      again |= target[i] != before;
+    }
+    if (again) THAW_TRY(thaw_grad_cam_run(cam, x, n, target, y, maps));
     for (int32_t i = 0; i < n; i++) {
       explain_sample *sample = &e->sample[first + i];
       sample->target = target[i];
       for (size_t k = 1; k < outputs; k++)
         if (y[(size_t)i * outputs + k] > y[(size_t)i * outputs + (size_t)sample->predicted])
           sample->predicted = (int32_t)k;
+      if (e->kind == THAW_LABEL_CLASS && outputs == 1) sample->predicted = y[i] > 0.5f;
     }
   }
   return THAW_OK;

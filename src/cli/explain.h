@@ -16,8 +16,8 @@ typedef struct explain_options {
 typedef struct explain_sample {
   int64_t index;     /* in the catalogue or the list of files */
   char *id;          /* owned */
-  int32_t label;     /* class, -1: not known */
-  int32_t predicted; /* the largest output */
+  int32_t label;     /* class, -1: not known, or no classes */
+  int32_t predicted; /* class; else the largest output */
   int32_t target;    /* the output that is explained */
   double loss;       /* NaN: not known */
 } explain_sample;
@@ -28,6 +28,7 @@ typedef struct explain {
   thaw_session *session;
   const thaw_strings *files; /* NULL: the session's test data */
   char *folder;              /* for what is written */
+  thaw_label_kind kind;      /* what the outputs mean: CLASS, MULTI or TARGET */
   int32_t count;             /* of samples, the same on every rank */
   explain_sample *sample;    /* [count] */
   float *x, *y, *maps;       /* [count][...]: network input, outputs, heat maps */
@@ -42,5 +43,15 @@ thaw_status explain_choose(explain *e) THAW_CHECKED;
 thaw_status explain_write(const explain *e, const char *layer) THAW_CHECKED;
 /* [local] A class's name, or its number. */
 const char *explain_class(const explain *e, int32_t index, char number[16]);
+/* [local] What speaks through an output: class 1 where there is one output for two classes, else as explain_class. */
+const char *explain_output(const explain *e, int32_t output, char number[16]);
+/* [local] The output that is shown where nothing else is said: the largest (-1), of targets the first. */
+int32_t explain_default(const explain *e);
+/* [local] rank 0: of several labels, the output that is looked at where it depends on the outputs y of the sample. */
+int32_t explain_label_target(const explain *e, const explain_sample *sample, const float *y, int32_t target);
+/* [local] Labels of a sample, and outputs as labels, in words: "cat"; "Edema|Fracture"; "40.1|0.5". "" is unknown or
+ * none. */
+void explain_label_words(const explain *e, const thaw_session_data *data, int64_t sample, thaw_text *out);
+void explain_output_words(const explain *e, const explain_sample *sample, const float *y, thaw_text *out);
 
 #endif

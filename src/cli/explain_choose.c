@@ -57,6 +57,9 @@ static thaw_status choose_top_losses(explain *e) {
   thaw_evaluation evaluation;
   if (e->files || !s->test.labels)
     return thaw_fail(THAW_ERR_USAGE, "--top-losses needs a catalogue with labels; %s has none", e->cli->argument[1]);
+  if (!s->loss->evaluate)
+    return thaw_fail(THAW_ERR_USAGE, "--top-losses: the loss %s is one of whole batches, not of samples",
+                     s->loss->schema->name);
   THAW_TRY(thaw_session_evaluate(s, e->cli->comm, &s->test, "evaluate", true, e->cli->log, &evaluation));
   thaw_status status = cli_is_root(e->cli) ? take_top_losses(e, &evaluation) : THAW_OK;
   thaw_evaluation_clear(&evaluation);
@@ -84,10 +87,22 @@ static thaw_status name_samples(explain *e) {
   return THAW_OK;
 }
 
+/* As the data says, else (images alone) as the loss does. */
+static thaw_label_kind find_kind(const explain *e) {
+  const thaw_session *s = e->session;
+  const char *loss = s->loss->schema->name;
+  if (s->test.info && s->test.info->label_kind != THAW_LABEL_NONE) return s->test.info->label_kind;
+  if (s->train.info && s->train.info->label_kind != THAW_LABEL_NONE) return s->train.info->label_kind;
+  if (strstr(loss, "binary")) return s->outputs > 1 ? THAW_LABEL_MULTI : THAW_LABEL_CLASS;
+  bool classes = strstr(loss, "categorical") || strstr(loss, "face") || strstr(loss, "triplet");
+  return classes || s->loss->fused != THAW_LINEAR ? THAW_LABEL_CLASS : THAW_LABEL_TARGET;
+}
+
 thaw_status explain_choose(explain *e) {
   int64_t total = e->files ? (int64_t)e->files->count : e->session->test.info->count;
   if (total < 1) return thaw_fail(THAW_ERR_DATA, "%s: holds no samples", e->cli->argument[1]);
   e->count = (int32_t)(total < e->options->count ? total : e->options->count);
+  e->kind = find_kind(e);
   e->sample = thaw_new((size_t)e->count, sizeof *e->sample);
   if (!e->sample) return THAW_ERR_MEMORY;
   for (int32_t i = 0; i < e->count; i++) e->sample[i] = (explain_sample){.index = i * total / e->count, .loss = NAN};

@@ -57,60 +57,121 @@ static float output_of(const explain *e, int32_t index, int32_t output) {
   return e->y[(size_t)index * (size_t)e->session->outputs + (size_t)output];
 }
 
-static int32_t neighbour_label(const explain *e, int32_t at) {
-  const thaw_session_data *train = &e->session->train;
-  if (e->nearest.sample[at] < 0 || !train->labels || train->info->label_kind != THAW_LABEL_CLASS) return -1;
-  return (int32_t)thaw_label(train->labels, (uint64_t)e->nearest.sample[at], 0);
+/* "cat 0.93", "Edema 0.97, Fracture 0.80", "age 45.2, dose 0.31". */
+static void add_outputs(const explain *e, int32_t index, thaw_text *out) {
+  const explain_sample *sample = &e->sample[index];
+  char number[16];
+  const char *separator = "";
+  bool single = e->session->outputs == 1;
+  if (e->kind == THAW_LABEL_CLASS) {
+    double value = output_of(e, index, single ? 0 : sample->predicted);
+    thaw_text_add(out, "%s %.2f", explain_class(e, sample->predicted, number),
+                  single && sample->predicted == 0 ? 1 - value : value);
+    return;
+  }
+  for (int32_t k = 0; k < e->session->outputs; k++) {
+    double value = output_of(e, index, k);
+    if (e->kind == THAW_LABEL_MULTI && !(value > 0.5)) continue;
+    thaw_text_add(out, e->kind == THAW_LABEL_MULTI ? "%s%s %.2f" : "%s%s %.4g", separator, explain_class(e, k, number),
+                  value);
+    separator = ", ";
+  }
+  if (!*separator) thaw_text_add(out, "none above 0.5");
 }
 
-/* "cat 0.93, label dog", and below it what is explained and the neighbours' labels. */
+/* Whether a known label says otherwise than the outputs; numbers never do. */
+static bool is_wrong(const explain *e, int32_t index) {
+  const explain_sample *sample = &e->sample[index];
+  const thaw_session_data *data = &e->session->test;
+  if (e->kind == THAW_LABEL_CLASS) return sample->label >= 0 && sample->label != sample->predicted;
+  if (e->kind != THAW_LABEL_MULTI || e->files || !data->labels) return false;
+  for (int32_t k = 0; k < e->session->outputs; k++) {
+    float truth = thaw_label(data->labels, (uint64_t)sample->index, k);
+    if (truth <= 1 && (truth == 1) != (output_of(e, index, k) > 0.5f)) return true;
+  }
+  return false;
+}
+
+/* Below the outputs: what is explained, and the neighbours' labels. */
+static void add_note(const explain *e, int32_t index, thaw_text *note) {
+  const explain_sample *sample = &e->sample[index];
+  bool obvious = e->kind == THAW_LABEL_CLASS && (sample->target == sample->predicted || e->session->outputs == 1);
+  char number[16];
+  if (!isnan(sample->loss)) thaw_text_add(note, "loss %.2f  ", sample->loss);
+  if (!obvious)
+    thaw_text_add(note, "for %s %.3g  ", explain_output(e, sample->target, number),
+                  (double)output_of(e, index, sample->target));
+  for (int32_t k = 0; k < e->nearest.keep; k++) {
+    int32_t at = index * e->nearest.keep + k;
+    if (e->nearest.sample[at] < 0) break;
+    thaw_text_add(note, "%s", k ? ", " : "near: ");
+    explain_label_words(e, &e->session->train, e->nearest.sample[at], note);
+    thaw_text_add(note, " %.2f", e->nearest.similarity[at]);
+  }
+  if (!note->length) thaw_text_add(note, "%s", sample->id);
+}
+
+/* "1: cat 0.93, label dog". */
 static thaw_status caption(sheet *s, int32_t index) {
   const explain *e = s->e;
   const explain_sample *sample = &e->sample[index];
-  char a[16], b[16];
-  thaw_text title = {0}, note = {0};
-  thaw_text_add(&title, "%d: %s %.2f", index + 1, explain_class(e, sample->predicted, a),
-                (double)output_of(e, index, sample->predicted));
-  if (sample->label >= 0 && sample->label != sample->predicted)
-    thaw_text_add(&title, ", label %s", explain_class(e, sample->label, b));
-  if (!isnan(sample->loss)) thaw_text_add(&note, "loss %.2f  ", sample->loss);
-  if (sample->target != sample->predicted)
-    thaw_text_add(&note, "for %s %.2f  ", explain_class(e, sample->target, a),
-                  (double)output_of(e, index, sample->target));
-  for (int32_t k = 0; k < e->nearest.keep; k++) {
-    int32_t at = index * e->nearest.keep + k, label = neighbour_label(e, at);
-    if (e->nearest.sample[at] < 0) break;
-    thaw_text_add(&note, "%s%s %.2f", k ? ", " : "near: ", label >= 0 ? explain_class(e, label, a) : "",
-                  e->nearest.similarity[at]);
-  }
-  if (!note.length) thaw_text_add(&note, "%s", sample->id);
+  thaw_text title = {0}, note = {0}, label = {0};
+  bool wrong = is_wrong(e, index);
+  thaw_text_add(&title, "%d: ", index + 1);
+  add_outputs(e, index, &title);
+  if (!e->files) explain_label_words(e, &e->session->test, sample->index, &label);
+  if (wrong || (e->kind == THAW_LABEL_TARGET && label.length))
+    thaw_text_add(&title, ", label %s", label.length ? label.data : "none");
+  add_note(e, index, &note);
   s->words[2 * index] = title.data;
   s->words[2 * index + 1] = note.data;
   s->tile[index].title = title.data;
   s->tile[index].note = note.data;
-  s->tile[index].marked = sample->label >= 0 && sample->label != sample->predicted;
-  return title.failed || note.failed ? THAW_ERR_MEMORY : THAW_OK;
+  s->tile[index].marked = wrong;
+  bool failed = title.failed || note.failed || label.failed;
+  thaw_text_clear(&label);
+  return failed ? THAW_ERR_MEMORY : THAW_OK;
+}
+
+/* A field made of words. */
+static void add_words(thaw_text *out, thaw_text *words) {
+  thaw_text_add(out, ",");
+  thaw_csv_add(out, words->data ? words->data : "");
+  out->failed |= words->failed;
+  thaw_text_clear(words);
+}
+
+/* Outputs: that of the predicted class, or all of them. */
+static void add_values(const explain *e, int32_t index, thaw_text *out) {
+  thaw_text words = {0};
+  bool class = e->kind == THAW_LABEL_CLASS;
+  int32_t first = class && e->session->outputs > 1 ? e->sample[index].predicted : 0;
+  for (int32_t k = first; k < (class ? first + 1 : e->session->outputs); k++)
+    thaw_text_add(&words, "%s%.9g", k > first ? "|" : "", (double)output_of(e, index, k));
+  add_words(out, &words);
 }
 
 static void add_table_row(const explain *e, int32_t index, thaw_text *out) {
   const explain_sample *sample = &e->sample[index];
+  thaw_text words = {0};
   char number[16];
   thaw_text_add(out, "%d,", index + 1);
   thaw_csv_add(out, sample->id);
+  if (!e->files) explain_label_words(e, &e->session->test, sample->index, &words);
+  add_words(out, &words);
+  explain_output_words(e, sample, e->y + (size_t)index * (size_t)e->session->outputs, &words);
+  add_words(out, &words);
+  add_values(e, index, out);
   thaw_text_add(out, ",");
-  if (sample->label >= 0) thaw_csv_add(out, explain_class(e, sample->label, number));
-  thaw_text_add(out, ",");
-  thaw_csv_add(out, explain_class(e, sample->predicted, number));
-  thaw_text_add(out, ",%.9g,", (double)output_of(e, index, sample->predicted));
-  thaw_csv_add(out, explain_class(e, sample->target, number));
+  thaw_csv_add(out, explain_output(e, sample->target, number));
   thaw_text_add(out, ",%.9g,", (double)output_of(e, index, sample->target));
   if (!isnan(sample->loss)) thaw_text_add(out, "%.9g", sample->loss);
   for (int32_t k = 0; k < e->nearest.keep; k++) {
-    int32_t at = index * e->nearest.keep + k, label = neighbour_label(e, at);
+    int32_t at = index * e->nearest.keep + k;
     thaw_text_add(out, ",");
     thaw_csv_add(out, e->neighbour_ids.item[at]);
-    thaw_text_add(out, ",");
-    if (label >= 0) thaw_csv_add(out, explain_class(e, label, number));
+    explain_label_words(e, &e->session->train, e->nearest.sample[at], &words);
+    add_words(out, &words);
     thaw_text_add(out, ",%.6f", e->nearest.similarity[at]);
   }
   thaw_text_add(out, "\n");

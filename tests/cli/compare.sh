@@ -70,6 +70,29 @@ for r in c["regression"]:
     assert r["difference_low"] <= r["a"] - r["b"] <= r["difference_high"], r
 assert 0 <= figure["dose", "mae"]["wilcoxon_p"] <= 1 and figure["dose", "mae"]["pairs"] <= c["samples"]
 PY
+# What thaw explain says of numbers: outputs and labels as in the lists, the target that is named.
+must_run 2 explain runs/ages numbers/test --class dose -n 5 --neighbours 1 -q
+python3 - <<'PY' || complain "explain of a regression: $(cat runs/ages/explain/explain.csv)"
+import csv
+truth = {r["path"]: r for r in csv.DictReader(open("numbers.csv"))}
+rows = list(csv.DictReader(open("runs/ages/explain/explain.csv")))
+assert len(rows) == 5
+for r in rows:
+    for name, label in ((r["id"], r["label"]), (r["neighbour_1"], r["neighbour_1_label"])):
+        assert all(abs(float(a) - float(truth[name][b])) < 0.01 for a, b in zip(label.split("|"), ("<b>age", "dose"))), r
+    assert r["explained"] == "dose" and r["explained_output"] == r["output"].split("|")[1]
+PY
+# And of several labels: the one that is most wrong.
+must_run 2 explain runs/chest labels/test --top-losses -n 5 -q
+python3 - <<'PY' || complain "explain of several labels: $(cat runs/chest/explain/explain.csv)"
+import csv
+truth = {r["path"]: r for r in csv.DictReader(open("labels.csv"))}
+for r in csv.DictReader(open("runs/chest/explain/explain.csv")):
+    t, y = truth[r["id"]], dict(zip(("Edema", "Fracture"), map(float, r["output"].split("|"))))
+    assert r["label"] == "|".join(k for k in y if t[k] == "1") and r["predicted"] == "|".join(k for k in y if y[k] > 0.5)
+    known = {k: abs(y[k] - float(t[k])) for k in y if t[k] != "-1"}
+    assert r["explained"] == max(known, key=known.get), r
+PY
 must_run 1 compare runs/chest runs/chest2 --page labels.html
 grep -q 'AUROC Edema' out || complain "no AUROC of a label: $(cat out)"
 for part in '&lt;b&gt;age' 'p (Wilcoxon' 'training.phases.1.optimizer.learning_rate' 'data:image/png'; do

@@ -47,6 +47,17 @@ run 1 explain run pictures -q
 run 1 report run -q
 grep -q 'Where the network looks' run/report.html || complain "the page does not show the sheet"
 
+# One output for two classes: its name is that of the second; "label" and either class are explained by it.
+"$make_data" two 24 2 32 1 5
+sed 's/name: job/name: two/; s/output: run/output: two-run/; s/units: 3, activation: softmax/units: 1, activation: sigmoid/
+  s/categorical_crossentropy/binary_crossentropy/; s|train: train/catalog.yaml, validation: test/catalog.yaml|train: two|' job.yaml >two.yaml
+must_run 1 train two.yaml -q
+for class in predicted label 0 class-1; do
+  must_run 1 explain two-run two --class $class -n 6 -o two-$class -q
+  awk -F, 'NR > 1 && ($6 != "class-1" || $5 != $7 || $4 != ($5 > 0.5 ? "class-1" : "class-0")) { exit 1 }' two-$class/explain.csv ||
+    complain "one output, --class $class: $(cat two-$class/explain.csv)"
+done
+
 refuses() { # CODE MESSAGE ARG ...: as fails, after the warning that the network starts from random numbers
   local expected=$1 message=$2 ranks
   shift 2
