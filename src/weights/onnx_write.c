@@ -1,5 +1,5 @@
-/* A network as an ONNX model: operators of version 13, images in the order N, H, W, C with a transpose in front, as
- * tf2onnx writes Keras' models. Nodes are called as the layers. */
+/* A network as an ONNX model: operators of version 13 (17 where a layer needs them), images in the order N, H, W, C
+ * with a transpose in front, as tf2onnx writes Keras' models. Nodes are called as the layers. */
 #include "weights/onnx_writer.h"
 
 #include "thaw/file.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { OPERATORS = 13, IR_VERSION = 7 /* the first with them */ };
+enum { OPERATORS = 13 }; /* at least; a layer may need later ones */
 
 static void *allocate(thaw_onnx_writer *w, size_t count, size_t size) {
   void *memory = w->failed ? NULL : thaw_arena_new(w->arena, count, size);
@@ -62,7 +62,7 @@ const char *thaw_onnx_output(const Onnx__NodeProto *node) {
 
 /* ------------------------------------------------------------------ attributes */
 
-enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7, MOST_ATTRIBUTES = 8 };
+enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_INTS = 7, MOST_ATTRIBUTES = 8 };
 
 static Onnx__AttributeProto *attribute(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, int32_t type) {
   Onnx__AttributeProto *new_one = node ? allocate(w, 1, sizeof *new_one) : NULL;
@@ -84,6 +84,11 @@ void thaw_onnx_set_integer(thaw_onnx_writer *w, Onnx__NodeProto *node, const cha
 void thaw_onnx_set_float(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, float value) {
   Onnx__AttributeProto *new_one = attribute(w, node, name, TYPE_FLOAT);
   if (new_one) new_one->f = value;
+}
+
+void thaw_onnx_set_text(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, const char *value) {
+  Onnx__AttributeProto *new_one = attribute(w, node, name, TYPE_STRING);
+  if (new_one) new_one->s = (ProtobufCBinaryData){.len = strlen(value), .data = (uint8_t *)copy(w, value)};
 }
 
 void thaw_onnx_set_integers(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, const int64_t *value,
@@ -249,8 +254,8 @@ static thaw_status write_file(const Onnx__ModelProto *model, const char *path) {
 static thaw_status write_model(thaw_onnx_writer *w, const char *path, const thaw_export_options *options) {
   Onnx__ModelProto model = ONNX__MODEL_PROTO__INIT;
   Onnx__OperatorSetIdProto set = ONNX__OPERATOR_SET_ID_PROTO__INIT, *sets[1] = {&set};
-  set.version = OPERATORS;
-  model.ir_version = IR_VERSION;
+  set.version = w->version;
+  model.ir_version = w->version > OPERATORS ? 8 : 7; /* the first with them */
   model.producer_name = (char *)(uintptr_t) "thaw";
   model.producer_version = (char *)(uintptr_t)THAW_VERSION;
   model.opset_import = sets;
@@ -277,7 +282,7 @@ static thaw_status write_graph(thaw_onnx_writer *w) {
 
 thaw_status thaw_weights_export_onnx(const thaw_graph *graph, const char *path, const thaw_export_options *options) {
   Onnx__GraphProto out = ONNX__GRAPH_PROTO__INIT;
-  thaw_onnx_writer w = {.graph = graph, .arena = thaw_arena_create(), .out = &out};
+  thaw_onnx_writer w = {.graph = graph, .arena = thaw_arena_create(), .out = &out, .version = OPERATORS};
   if (!w.arena) return THAW_ERR_MEMORY;
   thaw_status status = write_graph(&w);
   if (status == THAW_OK) status = write_model(&w, path, options);

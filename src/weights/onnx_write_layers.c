@@ -47,6 +47,7 @@ static const char *activate(thaw_onnx_writer *w, thaw_activation activation, con
     const char *factor[2] = {input, single(w, "Sigmoid", "sigmoid", input)};
     return thaw_onnx_output(thaw_onnx_node(w, "Mul", suffix, factor, 2));
   }
+  if (!activation_type(activation)) return thaw_onnx_write_rare_activation(w, activation, suffix, input);
   Onnx__NodeProto *node = thaw_onnx_node(w, activation_type(activation), suffix, &input, 1);
   if (activation == THAW_SOFTMAX) thaw_onnx_set_integer(w, node, "axis", 1);
   return thaw_onnx_output(node);
@@ -306,7 +307,7 @@ static const char *write_one(thaw_onnx_writer *w, const thaw_layer *layer, const
   if (ops == &thaw_layer_rescaling) return write_rescaling(w, layer, input);
   if (ops == &thaw_layer_normalization) return write_normalization(w, layer, input);
   if (ops == &thaw_layer_unit_normalization) return write_unit_normalization(w, input);
-  return NULL;
+  return thaw_onnx_write_more(w, layer, input);
 }
 
 static thaw_status check_values(const thaw_layer *layer) {

@@ -12,6 +12,7 @@ typedef struct thaw_onnx_writer {
   Onnx__GraphProto *out;
   size_t node_capacity, tensor_capacity;
   const char **value; /* [graph count]: what a layer's output is called; maps are [N][C][H][W] */
+  int64_t version;    /* of the operators */
   const char *layer;  /* the name of the layer at hand */
   bool failed;        /* memory is gone; what follows does nothing */
 } thaw_onnx_writer;
@@ -25,6 +26,7 @@ void thaw_onnx_set_integer(thaw_onnx_writer *w, Onnx__NodeProto *node, const cha
 void thaw_onnx_set_integers(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, const int64_t *value,
                             size_t count);
 void thaw_onnx_set_float(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, float value);
+void thaw_onnx_set_text(thaw_onnx_writer *w, Onnx__NodeProto *node, const char *name, const char *value);
 /* New zeroed memory for the values of a tensor called layer + suffix, whose name is in *name_out. */
 float *thaw_onnx_tensor(thaw_onnx_writer *w, const char *suffix, size_t rank, const int64_t *dim,
                         const char **name_out);
@@ -34,5 +36,10 @@ const char *thaw_onnx_output(const Onnx__NodeProto *node);
 
 /* Adds the nodes of graph node `index` and sets w->value[index]. */
 thaw_status thaw_onnx_write_layer(thaw_onnx_writer *w, int32_t index) THAW_CHECKED;
+/* The same for the layer types of onnx_write_more.c, and for activations from THAW_ELU on: the name of what is made,
+ * NULL for any other. */
+const char *thaw_onnx_write_more(thaw_onnx_writer *w, const thaw_layer *layer, const char *input);
+const char *thaw_onnx_write_rare_activation(thaw_onnx_writer *w, thaw_activation activation, const char *suffix,
+                                            const char *input);
 
 #endif

@@ -103,6 +103,7 @@ def written_by_thaw(features, models, folder):
         ("resnet18", os.path.join(folder, "resnet18.safetensors"), 64, 80),
         ("-", os.path.join(models, "torch_mixed.onnx"), 14, 10),
         ("-", os.path.join(models, "all_layers.keras"), 0, 0),
+        ("-", os.path.join(models, "more_layers.keras"), 12, 10),
     ):
         path = os.path.join(folder, f"thaw_{os.path.basename(weights)}.onnx")
         if h == 0:
