@@ -163,11 +163,12 @@ thaw_status thaw_onnx_divide(thaw_onnx_reader *r) {
   return per_channel(r, x, constant, GAMMA, THAW_ONNX_RECIPROCAL);
 }
 
-/* x * sigmoid(x) is the activation swish. */
-static bool is_swish(const thaw_onnx_reader *r, const thaw_onnx_value *x, const thaw_onnx_value *gate) {
+/* x * sigmoid(x) is the activation swish, and x * hard_sigmoid(x) hard_silu; LINEAR: neither. */
+static thaw_activation gated(const thaw_onnx_reader *r, const thaw_onnx_value *x, const thaw_onnx_value *gate) {
   const thaw_node *node = thaw_graph_view(r->graph, gate->node);
-  return node->layer.ops == &thaw_layer_activation && node->input[0] == x->node &&
-         thaw_layer_last_activation(&node->layer) == THAW_SIGMOID;
+  if (node->layer.ops != &thaw_layer_activation || node->input[0] != x->node) return THAW_LINEAR;
+  thaw_activation last = thaw_layer_last_activation(&node->layer);
+  return last == THAW_SIGMOID ? THAW_SWISH : last == THAW_HARD_SIGMOID ? THAW_HARD_SILU : THAW_LINEAR;
 }
 
 thaw_status thaw_onnx_multiply(thaw_onnx_reader *r) {
@@ -177,8 +178,8 @@ thaw_status thaw_onnx_multiply(thaw_onnx_reader *r) {
   THAW_TRY(split(r, &x, &constant));
   if (constant) return per_channel(r, x, constant, GAMMA, THAW_ONNX_COPY);
   THAW_TRY(thaw_onnx_need(r, 1, &other));
-  const thaw_activation_config swish = {.activation = THAW_SWISH};
-  if (is_swish(r, &x, &other)) return thaw_onnx_simple(r, "activation", &swish, x);
-  if (is_swish(r, &other, &x)) return thaw_onnx_simple(r, "activation", &swish, other);
+  bool first = gated(r, &other, &x) != THAW_LINEAR;
+  const thaw_activation_config config = {.activation = (int32_t)(first ? gated(r, &other, &x) : gated(r, &x, &other))};
+  if (config.activation != THAW_LINEAR) return thaw_onnx_simple(r, "activation", &config, first ? other : x);
   return join(r, "multiply");
 }

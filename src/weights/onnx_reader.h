@@ -107,5 +107,18 @@ thaw_status thaw_onnx_add(thaw_onnx_reader *r) THAW_CHECKED;
 thaw_status thaw_onnx_subtract(thaw_onnx_reader *r) THAW_CHECKED;
 thaw_status thaw_onnx_multiply(thaw_onnx_reader *r) THAW_CHECKED;
 thaw_status thaw_onnx_divide(thaw_onnx_reader *r) THAW_CHECKED;
+/* Operators that fewer models have. */
+thaw_status thaw_onnx_leaky_relu(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_elu(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_selu(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_hard_sigmoid(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_hard_swish(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_gelu(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_prelu(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_layer_norm(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_slice(thaw_onnx_reader *r) THAW_CHECKED;
+thaw_status thaw_onnx_resize(thaw_onnx_reader *r) THAW_CHECKED;
+/* Transpose in an order that is neither of the two that only change where the channels are. */
+thaw_status thaw_onnx_permute(thaw_onnx_reader *r, thaw_onnx_value x, const int64_t order[4]) THAW_CHECKED;
 
 #endif

@@ -72,6 +72,7 @@ thaw_status thaw_onnx_transpose(thaw_onnx_reader *r) {
     last = last && order[i] == to_last[i];
     first = first && order[i] == to_first[i];
   }
+  if (!last && !first && rank == 4) return thaw_onnx_permute(r, x, order);
   if (!last && !first) return thaw_onnx_refuse(r, "does not move the channels to the end or back");
   x.axes = last ? THAW_ONNX_NHWC : THAW_ONNX_NCHW;
   return thaw_onnx_yield(r, x);
@@ -80,32 +81,38 @@ thaw_status thaw_onnx_transpose(thaw_onnx_reader *r) {
 /* Whether the two axes are a map's height and width. */
 static bool are_spatial(const int64_t *axis, size_t count, thaw_onnx_axes axes) {
   int64_t h = axes == THAW_ONNX_NCHW ? 2 : 1, first, second;
-  if (count != 2 || axes == THAW_ONNX_FLAT) return false;
+  if (count != 2) return false;
   first = axis[0] < 0 ? axis[0] + 4 : axis[0];
   second = axis[1] < 0 ? axis[1] + 4 : axis[1];
   return (first == h && second == h + 1) || (first == h + 1 && second == h);
 }
 
-thaw_status thaw_onnx_squeeze(thaw_onnx_reader *r) {
-  thaw_onnx_value x;
+/* The input, and whether the operator's axes are height and width: of a map, or of the map that a row would be. */
+static thaw_status need_spatial(thaw_onnx_reader *r, thaw_onnx_value *x, bool *first_out, bool *last_out) {
   int64_t axis[4];
   size_t count;
-  THAW_TRY(thaw_onnx_need(r, 0, &x));
+  THAW_TRY(thaw_onnx_need(r, 0, x));
   THAW_TRY(thaw_onnx_integers_of(r, "axes", 1, axis, 4, &count));
-  if (!are_spatial(axis, count, x.axes) || !is_pixel(thaw_onnx_shape(r, &x)))
+  *first_out = x->axes != THAW_ONNX_NHWC && are_spatial(axis, count, THAW_ONNX_NCHW);
+  *last_out = x->axes != THAW_ONNX_NCHW && are_spatial(axis, count, THAW_ONNX_NHWC);
+  return THAW_OK;
+}
+
+thaw_status thaw_onnx_squeeze(thaw_onnx_reader *r) {
+  thaw_onnx_value x;
+  bool first, last;
+  THAW_TRY(need_spatial(r, &x, &first, &last));
+  if (x.axes == THAW_ONNX_FLAT || !(first || last) || !is_pixel(thaw_onnx_shape(r, &x)))
     return thaw_onnx_refuse(r, "is not over height and width of one pixel");
   return flatten(r, x);
 }
 
 thaw_status thaw_onnx_unsqueeze(thaw_onnx_reader *r) {
   thaw_onnx_value x;
-  int64_t axis[4];
-  size_t count;
-  THAW_TRY(thaw_onnx_need(r, 0, &x));
-  THAW_TRY(thaw_onnx_integers_of(r, "axes", 1, axis, 4, &count));
-  if (x.axes == THAW_ONNX_FLAT && are_spatial(axis, count, THAW_ONNX_NCHW)) return to_pixel(r, x, THAW_ONNX_NCHW);
-  if (x.axes == THAW_ONNX_FLAT && are_spatial(axis, count, THAW_ONNX_NHWC)) return to_pixel(r, x, THAW_ONNX_NHWC);
-  return thaw_onnx_refuse(r, "does not make one pixel of a row");
+  bool first, last;
+  THAW_TRY(need_spatial(r, &x, &first, &last));
+  if (x.axes != THAW_ONNX_FLAT || !(first || last)) return thaw_onnx_refuse(r, "does not make one pixel of a row");
+  return to_pixel(r, x, first ? THAW_ONNX_NCHW : THAW_ONNX_NHWC);
 }
 
 static thaw_status global(thaw_onnx_reader *r, const char *type, thaw_onnx_value x, bool keepdims) {
@@ -127,10 +134,8 @@ thaw_status thaw_onnx_global_max(thaw_onnx_reader *r) {
 
 thaw_status thaw_onnx_reduce_mean(thaw_onnx_reader *r) {
   thaw_onnx_value x;
-  int64_t axis[4];
-  size_t count;
-  THAW_TRY(thaw_onnx_need(r, 0, &x));
-  THAW_TRY(thaw_onnx_integers_of(r, "axes", 1, axis, 4, &count));
-  if (!are_spatial(axis, count, x.axes)) return thaw_onnx_refuse(r, "is not over height and width");
+  bool first, last;
+  THAW_TRY(need_spatial(r, &x, &first, &last));
+  if (x.axes == THAW_ONNX_FLAT || !(first || last)) return thaw_onnx_refuse(r, "is not over height and width");
   return global(r, "global_average_pooling", x, thaw_onnx_integer(r->node, "keepdims", 1) != 0);
 }

@@ -142,13 +142,13 @@ static const char *write_layer_norm(thaw_onnx_writer *w, const thaw_layer *layer
   }
   const char *name[3] = {input, vector(w, "gamma", value_of(layer, "gamma"), 1, layer->output.c),
                          vector(w, "beta", value_of(layer, "beta"), 0, layer->output.c)};
-  node = thaw_onnx_node(w, "LayerNormalization", map ? "normalized" : "", name, 3);
+  node = thaw_onnx_node(w, "LayerNormalization", "", name, 3);
   thaw_onnx_set_integer(w, node, "axis", -1);
   thaw_onnx_set_float(w, node, "epsilon", (float)((const thaw_group_norm_config *)layer->config)->epsilon);
   w->version = 17; /* the first with it */
   if (!map) return thaw_onnx_output(node);
   input = thaw_onnx_output(node);
-  node = thaw_onnx_node(w, "Transpose", "", &input, 1);
+  node = thaw_onnx_node(w, "Transpose", "channels_first", &input, 1);
   thaw_onnx_set_integers(w, node, "perm", to_first, 4);
   return thaw_onnx_output(node);
 }

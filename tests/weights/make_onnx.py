@@ -44,9 +44,40 @@ class Mixed(nn.Module):
         return torch.softmax(self.last(nn.functional.dropout(x, training=self.training)), 1)
 
 
+class More(nn.Module):
+    """Operators that fewer models have."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 6, 3, padding=1)
+        self.second = nn.Conv2d(6, 6, 3)
+        self.third = nn.Conv2d(6, 6, 1)
+        self.slopes = nn.PReLU(6)
+        self.slope = nn.PReLU()
+        self.norm = nn.LayerNorm(6, eps=1e-6)
+        self.last = nn.Linear(12, 4)
+        self.top = nn.LayerNorm(4)
+
+    def forward(self, x):
+        x = self.slopes(self.first(x))
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        y = nn.functional.elu(self.second(nn.functional.leaky_relu(x, 0.2)), 0.7)
+        y = nn.functional.hardswish(self.third(y[:, :, 1:-1, 2:]))
+        y = nn.functional.interpolate(y, scale_factor=2, mode="nearest")
+        x = nn.functional.interpolate(nn.functional.max_pool2d(x, 2), scale_factor=(2, 3), mode="bilinear")
+        x = nn.functional.selu(self.slope(x.permute(0, 1, 3, 2)))
+        x = torch.cat([x.mean((2, 3)), nn.functional.hardsigmoid(y).mean((2, 3))], 1)
+        return self.top(self.last(x))
+
+
 def randomize(model):
     torch.manual_seed(5)
     for module in model.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.uniform_(-0.5, 0.5)
+        if isinstance(module, nn.PReLU):
+            module.weight.data.uniform_(0.1, 0.5)
         if isinstance(module, nn.BatchNorm2d):
             module.weight.data.uniform_(0.5, 1.5)
             module.bias.data.uniform_(-0.5, 0.5)
@@ -75,6 +106,9 @@ def torch_models():
     record("torch_mixed", 14, 10, False)
     torch.onnx.export(model, (x,), os.path.join(FOLDER, "torch_program.onnx"), dynamo=True, external_data=False)
     record("torch_program", 14, 10, False)
+    torch.onnx.export(randomize(More()), (x,), os.path.join(FOLDER, "torch_more.onnx"), dynamo=False, opset_version=17,
+                      input_names=["image"])  # fmt: skip
+    record("torch_more", 14, 10, False)
 
 
 def hand_made():
@@ -139,7 +173,7 @@ def bad(name, nodes, tensors, inputs=1, image=(1, 3, 4, 4), output="output"):
 def bad_models():
     node, kernel = helper.make_node, numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), "kernel")
     conv = node("Conv", ["image", "kernel"], ["conv"], "conv")
-    bad("operator", [conv, node("Elu", ["conv"], ["output"], "elu")], [kernel])
+    bad("operator", [conv, node("Celu", ["conv"], ["output"], "celu")], [kernel])
     bad("cycle", [node("Add", ["b", "image"], ["output"], "a"), node("Relu", ["output"], ["b"], "b")], [])
     bad("inputs", [conv, node("Add", ["conv", "image1"], ["output"])], [kernel], inputs=2)
     bad("dilation", [node("Conv", ["image", "kernel"], ["output"], "conv", dilations=[2, 2])], [kernel])

@@ -102,6 +102,7 @@ def written_by_thaw(features, models, folder):
     for network, weights, h, w in (
         ("resnet18", os.path.join(folder, "resnet18.safetensors"), 64, 80),
         ("-", os.path.join(models, "torch_mixed.onnx"), 14, 10),
+        ("-", os.path.join(models, "torch_more.onnx"), 14, 10),
         ("-", os.path.join(models, "all_layers.keras"), 0, 0),
         ("-", os.path.join(models, "more_layers.keras"), 12, 10),
     ):

@@ -59,6 +59,7 @@ static void test_golden(void **state) {
   (void)state;
   check_golden("torch_mixed");
   check_golden("torch_program");
+  check_golden("torch_more");
   check_golden("hand_made");
 }
 
@@ -87,7 +88,7 @@ static void test_cut(void **state) {
   int32_t last;
   assert_thaw_ok(thaw_weights_read_model(path, NULL, "conv", &graph, &last));
   thaw_graph_destroy(graph);
-  assert_thaw_fails(thaw_weights_read_model(path, NULL, "convolution", &graph, &last), THAW_ERR_DATA, "'elu' (Elu)");
+  assert_thaw_fails(thaw_weights_read_model(path, NULL, "convolution", &graph, &last), THAW_ERR_DATA, "'celu' (Celu)");
   snprintf(path, sizeof path, "%storch_mixed.onnx", folder);
   assert_thaw_fails(thaw_weights_read_model(path, NULL, "norm3", &graph, &last), THAW_ERR_USAGE, "no layer 'norm3'");
 }
@@ -108,7 +109,7 @@ static void test_bad_models(void **state) {
   static const struct {
     const char *name, *message;
   } bad[] = {
-      {"operator", "node 1 'elu' (Elu): this operator is not supported"},
+      {"operator", "node 1 'celu' (Celu): this operator is not supported"},
       {"cycle", "node 0 'a' (Add): reads 'b', which no node before it makes"},
       {"inputs", "several inputs ('image', 'image1')"},
       {"dilation", "node 0 'conv' (Conv): dilations are not supported"},
@@ -164,7 +165,7 @@ static void test_damaged_models(void **state) {
 static void test_export(void **state) {
   (void)state;
   enum { MOST = 1 << 16 };
-  static const char *const models[] = {"all_layers.keras", "torch_mixed.onnx"};
+  static const char *const models[] = {"all_layers.keras", "torch_mixed.onnx", "torch_more.onnx"};
   static float expected[MOST], y[MOST];
   const thaw_strings classes = {.item = (char *[]){(char *)"left \"one\"", (char *)"right"}, .count = 2};
   const thaw_export_options options = {.name = "test", .preprocessing = "caffe", .classes = &classes};
