@@ -5,7 +5,9 @@
  *     Sequential: {"layers": [{"class_name", "config"}]}, in order
  *
  * inbound_nodes are [[["name", 0, 0, {}], ...]] in Keras 2 and [{"args": [... "keras_history": ["name", 0, 0] ...]}] in
- * Keras 3. */
+ * Keras 3. A layer that is called several times has an entry for each call, and what reads it says which ("name",
+ * call).
+ */
 #include "thaw/zip.h"
 #include "weights/layer_config.h"
 #include "weights/onnx.h"
@@ -27,7 +29,7 @@ typedef struct model_reader {
 /* A model being read: what its input is, and the node of each of its layers. */
 typedef struct scope {
   int32_t input, depth;
-  json_t *node; /* name -> node */
+  json_t *node; /* name -> node; of a layer that is called several times: the nodes, null where not yet known */
 } scope;
 
 static thaw_status read_model(model_reader *r, const json_t *model, int32_t input, int32_t depth, int32_t *last);
@@ -103,8 +105,9 @@ typedef struct inputs {
   int32_t node[THAW_MAX_INPUTS], count;
 } inputs;
 
-static thaw_status add_input(const model_reader *r, const scope *s, const char *name, inputs *out) {
+static thaw_status add_input(const model_reader *r, const scope *s, const char *name, const json_t *call, inputs *out) {
   json_t *node = json_object_get(s->node, name);
+  if (json_is_array(node)) node = json_array_get(node, (size_t)json_integer_value(call));
   if (!json_is_integer(node))
     return thaw_fail(THAW_ERR_DATA, "%s: a layer reads '%s', which no layer before it is called", r->path, name);
   if (out->count == THAW_MAX_INPUTS)
@@ -119,24 +122,28 @@ static thaw_status collect(const model_reader *r, const scope *s, const json_t *
   const json_t *history = json_object_get(json_object_get(value, "config"), "keras_history");
   if (history) value = history;
   if (json_is_string(json_array_get(value, 0)) && json_array_size(value) >= 3)
-    return add_input(r, s, json_string_value(json_array_get(value, 0)), out);
+    return add_input(r, s, json_string_value(json_array_get(value, 0)), json_array_get(value, 1), out);
   for (size_t i = 0; i < json_array_size(value); i++) THAW_TRY(collect(r, s, json_array_get(value, i), depth + 1, out));
   return THAW_OK;
 }
 
+static size_t calls_of(const json_t *layer) {
+  return json_array_size(json_object_get(layer, "inbound_nodes"));
+}
+
+/* Of the layer's call number `call`. */
 static thaw_status find_inputs(const model_reader *r, const scope *s, int32_t position, const json_t *layer,
-                               inputs *out) {
-  const json_t *nodes = json_object_get(layer, "inbound_nodes");
+                               size_t call, inputs *out) {
+  const json_t *node = json_array_get(json_object_get(layer, "inbound_nodes"), call);
+  const json_t *arguments = json_object_get(node, "args");
   *out = (inputs){0};
-  if (json_array_size(nodes) != 1) return refuse(r, position, layer, "is not called exactly once");
-  const json_t *node = json_array_get(nodes, 0), *arguments = json_object_get(node, "args");
   THAW_TRY(collect(r, s, arguments ? arguments : node, 0, out));
   return out->count ? THAW_OK : refuse(r, position, layer, "reads no other layer");
 }
 
 /* ------------------------------------------------------------------ layers */
 
-static thaw_status add_layer(model_reader *r, int32_t position, const json_t *layer, const inputs *from,
+static thaw_status add_layer(model_reader *r, int32_t position, const json_t *layer, size_t call, const inputs *from,
                              int32_t *node) {
   thaw_keras_layer keras = {.path = r->path,
                             .name = name_of(layer),
@@ -147,37 +154,129 @@ static thaw_status add_layer(model_reader *r, int32_t position, const json_t *la
   thaw_layer_options options;
   const char *type;
   THAW_TRY(thaw_weight_layer_config(&keras, &type, &options));
-  thaw_status status = thaw_graph_add(r->graph, type, &options, keras.name, from->node, from->count, node);
-  return status == THAW_OK ? status : thaw_fail_in(status, "%s: layer %d: ", r->path, position);
+  char *name = call ? thaw_format("%s_call_%zu", keras.name, call + 1) : thaw_copy_text(keras.name);
+  if (!name) return THAW_ERR_MEMORY;
+  thaw_status status = thaw_graph_add(r->graph, type, &options, name, from->node, from->count, node);
+  thaw_free(name);
+  if (status != THAW_OK) return thaw_fail_in(status, "%s: layer %d: ", r->path, position);
+  if (calls_of(layer) > 1 && thaw_graph_view(r->graph, *node)->layer.params > 0)
+    return refuse(r, position, layer, "is called several times, which is supported only for layers without weights");
+  return THAW_OK;
 }
 
-static thaw_status add_any(model_reader *r, scope *s, int32_t position, const json_t *layer, const inputs *from,
-                           int32_t *node) {
+static thaw_status add_any(model_reader *r, scope *s, int32_t position, const json_t *layer, size_t call,
+                           const inputs *from, int32_t *node) {
   const char *class_name = text_of(layer, "class_name");
   if (strcmp(class_name, "InputLayer") == 0) {
     *node = s->input;
     return THAW_OK;
   }
-  if (!is_model(class_name)) return add_layer(r, position, layer, from, node);
+  if (!is_model(class_name)) return add_layer(r, position, layer, call, from, node);
   if (from->count != 1) return refuse(r, position, layer, "a model with several inputs is not supported");
+  if (calls_of(layer) > 1) return refuse(r, position, layer, "a model that is called several times is not supported");
   return read_model(r, layer, from->node[0], s->depth + 1, node);
+}
+
+/* Adds call number `call`; that may be too early for a layer that is called again further on. */
+static thaw_status add_call(model_reader *r, scope *s, int32_t position, const json_t *layer, size_t call) {
+  int32_t node = 0;
+  inputs from = {0};
+  bool image = strcmp(text_of(layer, "class_name"), "InputLayer") == 0;
+  if (!image) THAW_TRY(find_inputs(r, s, position, layer, call, &from));
+  THAW_TRY(add_any(r, s, position, layer, call, &from, &node));
+  json_t *nodes = json_object_get(s->node, name_of(layer));
+  int failed = json_is_array(nodes) ? json_array_set_new(nodes, call, json_integer(node))
+                                    : json_object_set_new(s->node, name_of(layer), json_integer(node));
+  return failed ? THAW_ERR_MEMORY : THAW_OK;
+}
+
+/* ------------------------------------------------------------------ layers that are called several times */
+
+/* The place in s->node for the nodes of all calls. */
+static thaw_status make_room(scope *s, const json_t *layer) {
+  json_t *nodes = json_array();
+  for (size_t i = 0; nodes && i < calls_of(layer); i++)
+    if (json_array_append_new(nodes, json_null()) != 0) return THAW_ERR_MEMORY;
+  return json_object_set_new(s->node, name_of(layer), nodes) == 0 ? THAW_OK : THAW_ERR_MEMORY;
+}
+
+static bool is_added(const scope *s, const json_t *layer, size_t call) {
+  json_t *node = json_object_get(s->node, name_of(layer));
+  return json_is_integer(json_is_array(node) ? json_array_get(node, call) : node);
+}
+
+/* Whether everything that the call reads is known. */
+static bool is_ready(const model_reader *r, const scope *s, int32_t position, const json_t *layer, size_t call) {
+  inputs from;
+  return strcmp(text_of(layer, "class_name"), "InputLayer") == 0 ||
+         find_inputs(r, s, position, layer, call, &from) == THAW_OK;
+}
+
+/* Adds what can be added now, in the file's order; *left: a call that cannot, as its layer's place. */
+static thaw_status add_ready(model_reader *r, scope *s, const json_t *layers, bool *progress, size_t *left) {
+  *progress = false;
+  *left = SIZE_MAX;
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    size_t calls = calls_of(layer);
+    for (size_t call = 0; call < (calls ? calls : 1); call++) {
+      if (is_added(s, layer, call)) continue;
+      if (is_ready(r, s, (int32_t)i, layer, call)) {
+        THAW_TRY(add_call(r, s, (int32_t)i, layer, call));
+        *progress = true;
+      } else if (*left == SIZE_MAX) {
+        *left = i;
+      }
+    }
+  }
+  return THAW_OK;
+}
+
+/* A layer's later calls read layers that come after it in the file, so the list is gone through until all are added. */
+static thaw_status read_with_shared(model_reader *r, scope *s, const json_t *layers) {
+  enum { PASSES = 100, CALLS = 1000 };
+  bool progress = true;
+  size_t left = 0;
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    if (calls_of(layer) > CALLS) return refuse(r, (int32_t)i, layer, "is called absurdly often");
+    if (calls_of(layer) > 1) THAW_TRY(make_room(s, layer));
+  }
+  for (int pass = 0; pass < PASSES && progress && left != SIZE_MAX; pass++)
+    THAW_TRY(add_ready(r, s, layers, &progress, &left));
+  if (left == SIZE_MAX) return THAW_OK;
+  return refuse(r, (int32_t)left, json_array_get(layers, left), "reads a layer that is nowhere, or itself");
+}
+
+static thaw_status read_in_order(model_reader *r, scope *s, const json_t *layers) {
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    bool image = strcmp(text_of(layer, "class_name"), "InputLayer") == 0;
+    if (!image && calls_of(layer) == 0) return refuse(r, (int32_t)i, layer, "is never called");
+    THAW_TRY(add_call(r, s, (int32_t)i, layer, 0));
+  }
+  return THAW_OK;
+}
+
+/* ------------------------------------------------------------------ models */
+
+static thaw_status check_images(const model_reader *r, const json_t *layers, bool *shared) {
+  int32_t images = 0;
+  *shared = false;
+  for (size_t i = 0; i < json_array_size(layers); i++) {
+    const json_t *layer = json_array_get(layers, i);
+    images += strcmp(text_of(layer, "class_name"), "InputLayer") == 0;
+    *shared = *shared || calls_of(layer) > 1;
+    if (images > 1) return refuse(r, (int32_t)i, layer, "a model with several inputs is not supported");
+  }
+  return THAW_OK;
 }
 
 static thaw_status read_functional(model_reader *r, scope *s, const json_t *config, int32_t *last) {
   const json_t *layers = json_object_get(config, "layers");
-  int32_t images = 0;
-  for (size_t i = 0; i < json_array_size(layers); i++) {
-    const json_t *layer = json_array_get(layers, i);
-    int32_t position = (int32_t)i, node = 0;
-    inputs from = {0};
-    if (strcmp(text_of(layer, "class_name"), "InputLayer") == 0)
-      images++;
-    else
-      THAW_TRY(find_inputs(r, s, position, layer, &from));
-    if (images > 1) return refuse(r, position, layer, "a model with several inputs is not supported");
-    THAW_TRY(add_any(r, s, position, layer, &from, &node));
-    if (json_object_set_new(s->node, name_of(layer), json_integer(node)) != 0) return THAW_ERR_MEMORY;
-  }
+  bool shared;
+  THAW_TRY(check_images(r, layers, &shared));
+  THAW_TRY(shared ? read_with_shared(r, s, layers) : read_in_order(r, s, layers));
   inputs outputs = {0};
   THAW_TRY(collect(r, s, json_object_get(config, "output_layers"), 0, &outputs));
   if (outputs.count != 1 && !(r->any_output && outputs.count > 1 && s->depth == 0))
@@ -193,7 +292,7 @@ static thaw_status read_sequential(model_reader *r, scope *s, const json_t *conf
   *last = s->input;
   for (size_t i = 0; i < json_array_size(layers); i++) {
     inputs from = {.node = {*last}, .count = 1};
-    THAW_TRY(add_any(r, s, (int32_t)i, json_array_get(layers, i), &from, last));
+    THAW_TRY(add_any(r, s, (int32_t)i, json_array_get(layers, i), 0, &from, last));
   }
   return THAW_OK;
 }

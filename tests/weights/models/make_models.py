@@ -58,6 +58,23 @@ def more_layers():
     return keras.Model(image, L.Dense(4, activation="hard_sigmoid")(L.GaussianNoise(0.1)(x)), name="more_layers")
 
 
+def shared():
+    """Layers without weights that are called again and again, as people write them."""
+    image = keras.Input((16, 14, 3), name="image")
+    relu, pool, add = L.ReLU(name="relu"), L.MaxPooling2D(2, name="pool"), L.Add(name="add")
+    x = pool(relu(L.Conv2D(4, 3, padding="same", name="first")(image)))
+    y = relu(L.Conv2D(4, 3, padding="same", name="second")(x))
+    x = add([x, y])
+    x = pool(relu(L.Conv2D(4, 1, name="third")(x)))
+    x = add([x, relu(x), pool(y)])
+    return keras.Model(image, L.Dense(3, name="top")(L.Flatten(name="flat")(pool(x))), name="shared")
+
+
+def shared_weights():
+    image, convolution = keras.Input((8, 8, 3)), L.Conv2D(3, 3, padding="same", name="twice")
+    return keras.Model(image, convolution(convolution(image)))
+
+
 def nested():
     """A Sequential model with a Functional one inside, some of it frozen, as in transfer learning."""
     image = keras.Input((12, 12, 3))
@@ -84,7 +101,7 @@ def randomize(model, rng):
 
 rng = np.random.Generator(np.random.PCG64(31))
 with h5py.File(os.path.join(FOLDER, "expected.h5"), "w", libver=("earliest", "v108")) as expected:
-    for make in (all_layers, nested, more_layers):
+    for make in (all_layers, nested, more_layers, shared):
         keras.backend.clear_session()
         model = make()
         randomize(model, rng)
@@ -97,3 +114,5 @@ with h5py.File(os.path.join(FOLDER, "expected.h5"), "w", libver=("earliest", "v1
 keras.backend.clear_session()
 keras.Sequential([keras.Input((8, 8, 3)), L.Conv2D(2, 3), L.Conv2DTranspose(2, 3, name="grow")]).save(
     os.path.join(FOLDER, "unsupported.h5"))
+keras.backend.clear_session()
+shared_weights().save(os.path.join(FOLDER, "shared_weights.keras"))
