@@ -10,8 +10,8 @@ enum { GRAIN = 16, SMALLEST = 32 };
 static const char details[] =
     "Changes each CONTENT picture until a pre-trained VGG network sees the content of the one and the style of the "
     "other\n(Gatys et al., 2016). The weights are those of keras.applications, without the top. The ranks share a "
-    "picture's windows\n(--window); the result is the same on any number of them. Memory grows with the window, about "
-    "0.7 GB for 512 pixels.\n"
+    "picture's windows\n(--window), or, where each picture fits into one, the pictures; the result is the same on any "
+    "number of them. Memory\ngrows with the window, about 0.7 GB for 512 pixels.\n"
     "More style: a larger --style-weight; smoother: a larger --smooth; other strokes: another --style-size.\n\n"
     "  thaw style cat.jpg --style waves.jpg --weights vgg16_notop.h5 --size 512 -o cat-in-waves.png\n"
     "  mpirun -n 4 thaw style *.png --style mosaic.png --weights vgg19_notop.h5 --output-folder out\n";
@@ -236,6 +236,25 @@ static thaw_status paint(cli_context *cli, const style_options *o, const thaw_is
   return status;
 }
 
+/* [collective] Pictures of one window each leave nothing to share: groups of ranks take whole pictures by turns. */
+static thaw_status paint_all(cli_context *cli, const style_options *o, const thaw_isa *isa) {
+  int groups = o->size > o->window ? 1 : cli->arguments;
+  if (groups > thaw_comm_size(cli->comm)) groups = thaw_comm_size(cli->comm);
+  if (groups < 2) {
+    for (int32_t i = 0; i < cli->arguments; i++) THAW_TRY(paint(cli, o, isa, cli->argument[i]));
+    return THAW_OK;
+  }
+  int group = thaw_comm_rank(cli->comm) % groups;
+  cli_context part = *cli;
+  THAW_TRY(thaw_comm_split(cli->comm, group, &part.comm));
+  thaw_status status = THAW_OK;
+  for (int32_t i = group; i < cli->arguments && status == THAW_OK; i += groups)
+    status = paint(&part, o, isa, cli->argument[i]);
+  status = thaw_agree(cli->comm, status);
+  thaw_comm_destroy(part.comm);
+  return status;
+}
+
 static thaw_status check(const cli_context *cli, const style_options *o) {
   if (!o->style) return thaw_fail(THAW_ERR_USAGE, "thaw style needs --style FILE, the picture whose style is wanted");
   if (!o->weights)
@@ -264,6 +283,5 @@ thaw_status cli_style(cli_context *cli) {
   THAW_TRY(check(cli, &o));
   THAW_TRY(thaw_agree(cli->comm, thaw_isa_select(o.isa, &isa)));
   if (o.folder) THAW_TRY(cli_share_status(cli, cli_is_root(cli) ? thaw_folder_create(o.folder) : THAW_OK));
-  for (int32_t i = 0; i < cli->arguments; i++) THAW_TRY(paint(cli, &o, isa, cli->argument[i]));
-  return THAW_OK;
+  return paint_all(cli, &o, isa);
 }

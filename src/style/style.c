@@ -63,15 +63,14 @@ static part part_of(const thaw_style *s, int32_t window, int32_t layer) {
                 .c = shape.c};
 }
 
-/* Between a layer's whole output and its part's rows side by side. */
-static float *row_at(const part *p, float *whole, int32_t row) {
-  return whole + ((size_t)(p->top + row) * (size_t)p->stride_w + (size_t)p->left) * (size_t)p->c;
+/* Where a part's row begins in a layer's whole output. */
+static size_t row_start(const part *p, int32_t row) {
+  return ((size_t)(p->top + row) * (size_t)p->stride_w + (size_t)p->left) * (size_t)p->c;
 }
 
 static size_t take_part(const part *p, const float *whole, float *block) {
   size_t width = (size_t)p->w * (size_t)p->c;
-  for (int32_t r = 0; r < p->h; r++)
-    memcpy(block + (size_t)r * width, row_at(p, (float *)(uintptr_t)whole, r), width * sizeof *block);
+  for (int32_t r = 0; r < p->h; r++) memcpy(block + (size_t)r * width, whole + row_start(p, r), width * sizeof *block);
   return (size_t)p->h * (size_t)p->w;
 }
 
@@ -121,8 +120,8 @@ static bool add_content(thaw_style *s, int32_t window) {
   part p = part_of(s, window, layer);
   double sum = 0;
   for (int32_t r = 0; r < p.h; r++) {
-    const float *f = row_at(&p, (float *)(uintptr_t)thaw_live_value(s->network.live, s->network.node[layer]), r);
-    const float *target = row_at(&p, s->content[window], r);
+    const float *f = thaw_live_value(s->network.live, s->network.node[layer]) + row_start(&p, r);
+    const float *target = s->content[window] + row_start(&p, r);
     for (int32_t i = 0; i < p.w * p.c; i++) sum += ((double)f[i] - target[i]) * ((double)f[i] - target[i]);
   }
   return thaw_wide_add(&s->sums[s->gram_floats], sum);
@@ -177,7 +176,7 @@ static void style_gradient(thaw_style *s, int32_t window, int32_t layer, const f
   memset(dy, 0, thaw_shape_count(thaw_graph_view(s->network.graph, s->network.node[layer])->layer.output) * sizeof *dy);
   thaw_gemm(s->isa, &desc, s->block, difference, result, s->scratch);
   for (int32_t r = 0; r < p.h; r++) {
-    float *to = row_at(&p, dy, r);
+    float *to = dy + row_start(&p, r);
     for (size_t i = 0; i < width; i++) to[i] = (float)factor * result[(size_t)r * width + i];
   }
 }
@@ -188,9 +187,9 @@ static void content_gradient(thaw_style *s, int32_t window) {
   float *dy = s->network.dy[layer], factor = (float)(2 * s->config.content_weight / floats_of(s, layer));
   memset(dy, 0, thaw_shape_count(thaw_graph_view(s->network.graph, s->network.node[layer])->layer.output) * sizeof *dy);
   for (int32_t r = 0; r < p.h; r++) {
-    const float *f = row_at(&p, (float *)(uintptr_t)thaw_live_value(s->network.live, s->network.node[layer]), r);
-    const float *target = row_at(&p, s->content[window], r);
-    float *to = row_at(&p, dy, r);
+    const float *f = thaw_live_value(s->network.live, s->network.node[layer]) + row_start(&p, r);
+    const float *target = s->content[window] + row_start(&p, r);
+    float *to = dy + row_start(&p, r);
     for (int32_t i = 0; i < p.w * p.c; i++) to[i] = factor * (f[i] - target[i]);
   }
 }

@@ -25,6 +25,18 @@ if [ -e "$weights" ]; then
   done
   cmp painted1.png painted3.png || complain "another picture on three ranks"
   [ -s painted1-00002.png ] || complain "no picture of step 2"
+  # Several small pictures: the ranks take whole ones; a broken one is named and does not keep the others from being painted.
+  for i in 1 2 3; do cp sheet.png picture$i.png; done
+  for ranks in 1 2 5; do
+    run $ranks style picture{1,2,3}.png --style sheet.png --weights "$weights" --size 64 --steps 2 --output-folder out$ranks -q
+    [ "$code" = 0 ] || complain "three pictures on $ranks ranks: exit code $code: $(cat err)"
+    [ "$(ls out$ranks | wc -l)" = 3 ] && [ "$(grep -c '^wrote ' out)" = 3 ] || complain "three pictures on $ranks ranks: $(ls out$ranks; cat out)"
+  done
+  for picture in out1/*; do same "$picture" "out2/${picture#*/}" && same "$picture" "out5/${picture#*/}"; done
+  echo no picture >picture2.png
+  run 3 style picture{1,2,3}.png --style sheet.png --weights "$weights" --size 64 --steps 2 --output-folder broken -q
+  [ "$code" = 3 ] && [ "$(grep -c '^error: .*picture2.png' err)" = 1 ] || complain "a broken picture: exit code $code: $(cat err)"
+  [ "$(ls broken)" = "$(printf 'picture1-sheet.png\npicture3-sheet.png')" ] || complain "beside a broken picture: $(ls broken)"
 else
   echo "$weights is not there: painting is skipped"
 fi
