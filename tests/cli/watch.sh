@@ -36,7 +36,7 @@ job long 2000 0.01 many
 "$thaw" train long.yaml -q >long.out 2>&1 &
 pid=$!
 until_true grep -q '"event": "epoch"' runs/long/log.jsonl 2>/dev/null
-until_true [ -e runs/long/progress.json ]
+until_true grep -qs '"title": "epoch' runs/long/progress.json
 state 0 running long
 grep -q '^epoch .*/2000 *\[' out || complain "no line of the epoch under way: $(cat out)"
 grep -q '^all epochs .* at most .* left$' out || complain "no time left: $(cat out)"
