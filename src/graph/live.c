@@ -2,7 +2,7 @@
 #include "graph/live_private.h"
 
 enum {
-  SCRATCH_LIMIT = 12 << 20,  /* bytes of scratch up to which a layer sees all samples in one call */
+  SCRATCH_LIMIT = 16 << 20,  /* bytes of scratch up to which a layer sees all samples in one call */
   TEMPORARY_LIMIT = 16 << 20 /* and bytes of gradients that are added to others */
 };
 

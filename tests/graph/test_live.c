@@ -246,6 +246,49 @@ static void test_layers_round_like_the_trainer(void **state) {
   check_rounding(convolutions(), 4);
 }
 
+static void refuse_floats(void *context, int32_t tensor, const float *value, int64_t slice) {
+  (void)context, (void)value;
+  fail_msg("tensor %d, slice %lld went through memory as floats", tensor, (long long)slice);
+}
+
+/* ResNet50's widest 3x3 convolution, four slices: its scratch must not be taken for a reason to go slice by slice. */
+static void test_wide_convolutions_go_together(void **state) {
+  (void)state;
+  enum { WIDE_SAMPLES = 32, WIDE_SLICE = 8, CHANNELS = 512, FLOATS = 7 * 7 * CHANNELS };
+  const thaw_isa *isa;
+  thaw_graph *g;
+  thaw_cut cut;
+  thaw_live *live;
+  assert_thaw_ok(thaw_graph_create(test_map(7, 7, CHANNELS), &g));
+  thaw_graph_mark_head(g, test_conv(g, 0, CHANNELS, 3, 1, THAW_SAME, THAW_LINEAR));
+  assert_thaw_ok(thaw_graph_bind(g));
+  assert_thaw_ok(thaw_isa_select(NULL, &isa));
+  assert_thaw_ok(thaw_graph_cut(g, &cut));
+  assert_thaw_ok(thaw_live_create(g, &cut, isa, WIDE_SAMPLES, WIDE_SLICE, &live));
+  exact_sums e = {0};
+  for (int32_t t = 0; t < thaw_live_tensors(live); t++) {
+    e.size[t] = thaw_param_count(thaw_live_tensor(live, t, NULL));
+    e.sums[t] = thaw_new(e.size[t], sizeof(int64_t));
+  }
+  static const int32_t wide_starts[] = {0, 8, 16, 24, 32};
+  static const int64_t wide_slices[] = {0, 1, 2, 0}; /* note_largest keeps three */
+  static const uint64_t wide_sample[WIDE_SAMPLES];
+  float *x = thaw_new((size_t)WIDE_SAMPLES * FLOATS, sizeof *x),
+        *dy = thaw_new((size_t)WIDE_SAMPLES * FLOATS, sizeof *dy);
+  thaw_share share = {.features = x, .sample = wide_sample, .samples = WIDE_SAMPLES, .slices = 4, .training = true};
+  share.slice_start = wide_starts, share.slice = wide_slices, share.batch = WIDE_SAMPLES;
+  thaw_live_hooks hooks = {.context = &e, .gradient = refuse_floats, .sums = give_sums, .note = note_largest};
+  const float *y;
+  assert_thaw_ok(thaw_live_forward(live, &share, &hooks, &y));
+  assert_thaw_ok(thaw_live_backward(live, &share, &hooks, dy, false));
+  assert_int_equal(e.by_layers, 2 * 4); /* kernel and bias, four slices */
+  for (int32_t t = 0; t < thaw_live_tensors(live); t++) thaw_free(e.sums[t]);
+  thaw_free(x), thaw_free(dy);
+  thaw_live_destroy(live);
+  thaw_cut_clear(&cut);
+  thaw_graph_destroy(g);
+}
+
 static thaw_graph *normed_network(void) {
   thaw_graph *g;
   assert_thaw_ok(thaw_graph_create(test_map(4, 4, 3), &g));
@@ -502,6 +545,7 @@ int main(void) {
       cmocka_unit_test(test_gradients),
       cmocka_unit_test(test_batch_norm_gradients),
       cmocka_unit_test(test_layers_round_like_the_trainer),
+      cmocka_unit_test(test_wide_convolutions_go_together),
       cmocka_unit_test(test_shares),
       cmocka_unit_test(test_batch_norm_statistics),
       cmocka_unit_test(test_logits),
