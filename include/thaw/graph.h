@@ -127,7 +127,8 @@ typedef struct thaw_share {
   int32_t samples, slices;
   const int32_t *slice_start; /* [slices + 1] */
   const int64_t *slice;       /* [slices] index of each slice in the global batch */
-  int64_t batch;              /* samples in the global batch */
+  int64_t batch;              /* samples in the global batch, of all ranks: what batch statistics are taken over */
+  int32_t part;               /* number of this batch among those of one update, 0 .. thaw_live_options.parts - 1 */
   uint64_t seed;
   uint32_t epoch;
   bool training;
@@ -144,6 +145,7 @@ typedef struct thaw_live_options {
   size_t limit; /* bytes; 0: none. Above it the live part is made for fewer samples, whole slices and at least one, and
                    the caller brings its samples in pieces. Not where layers join the samples of a batch. */
   bool measure_only; /* for thaw_live_bytes: takes no memory for samples, and cannot run */
+  int32_t parts;     /* batches per update, whose statistics are kept until the update; 0: 1 */
   bool recompute;    /* most activations are computed again in the backward pass instead of kept */
 } thaw_live_options;
 thaw_status thaw_live_create_within(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa,
@@ -180,7 +182,8 @@ thaw_status thaw_live_backward_from(thaw_live *live, const thaw_share *share, co
 /* After backward, for a cut that asked for it: the gradient of cut tensor `node`, [samples][its floats]. Points into
  * `live`. */
 const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node);
-/* Moving statistics of batch-coupled layers, once per accepted step, the same on every rank. */
+/* Moving statistics of batch-coupled layers, once per accepted step, the same on every rank: for all parts since part
+ * 0, one after the other. */
 void thaw_live_update_statistics(thaw_live *live);
 
 /* ------------------------------------------------------------------ words */

@@ -12,6 +12,7 @@ typedef struct thaw_epoch {
   uint32_t epoch;
   int64_t samples;
   int32_t batch, slice;
+  int32_t parts; /* of a batch, consecutive samples each, that go through the live layers one after the other; 0: 1 */
   bool shuffle;
   /* 0: one permutation of all samples. Else blocks of `chunk` consecutive samples are permuted, then the samples within
    * each window of `window` * `chunk` positions: those that are read together lie in few places. */
@@ -41,7 +42,7 @@ void thaw_balance_clear(thaw_balance *balance);
 thaw_status thaw_balanced_order(const thaw_labels *labels, int64_t samples, const thaw_balance *balance, uint64_t seed,
                                 uint32_t epoch, uint64_t *order) THAW_CHECKED;
 
-/* The share of `rank` in global step `step`: whole slices, dealt in contiguous runs, as even as can be. */
+/* The share of `rank` in global step `step`: of each part whole slices, dealt in contiguous runs, as even as can be. */
 typedef struct thaw_step_share {
   int64_t batch; /* samples in this global step */
   int64_t slices_global;
@@ -49,6 +50,9 @@ typedef struct thaw_step_share {
   int32_t *slice_start;    /* [slices + 1] */
   int64_t *slice;          /* [slices] index in the global batch */
   uint64_t *sample;        /* [samples] global sample indices */
+  int32_t parts;           /* fewer than epoch.parts when the batch is short */
+  int32_t *part_start;     /* [parts + 1] this rank's slices of each part */
+  int64_t *part_batch;     /* [parts] samples of each part, of all ranks */
 } thaw_step_share;
 /* Allocates for the largest share that any step can have. */
 thaw_status thaw_step_share_create(const thaw_epoch *epoch, int ranks, thaw_step_share *out) THAW_CHECKED;

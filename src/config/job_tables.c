@@ -231,7 +231,7 @@ static const thaw_field training_fields[] = {
      .fallback = 1,
      .quiet = true,
      .help = "batches whose gradients are added up for one update: as one batch of so many times batch_size, in less "
-             "memory"},
+             "memory; live batch normalisation takes its statistics from each batch by itself and follows every one"},
     {.name = "slice",
      .kind = THAW_FIELD_INT,
      .offset = offsetof(thaw_training_config, slice),

@@ -80,7 +80,7 @@ static thaw_status allocate_activations(thaw_live *live, const thaw_cut *cut) {
     if (!node->coupled) continue;
     size_t sums = (size_t)ops->forward_sums(&live->graph->node[i]->layer);
     size_t back = (size_t)ops->backward_sums(&live->graph->node[i]->layer);
-    node->forward_totals = take(live, sums, sizeof(double));
+    node->forward_totals = take(live, sums * (size_t)live->parts, sizeof(double));
     node->backward_totals = take(live, back, sizeof(double));
     node->slice_sums = take(live, sums > back ? sums : back, sizeof(double));
     if (!node->forward_totals || !node->backward_totals || !node->slice_sums) return THAW_ERR_MEMORY;
@@ -211,11 +211,13 @@ static thaw_status create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa
   live->max_samples = options->max_samples > 0 ? options->max_samples : 1; /* an idle rank still takes part */
   live->slice = options->slice;
   live->recompute = options->recompute;
+  live->parts = options->parts > 1 ? options->parts : 1;
   live->measure_only = options->measure_only;
   live->count = graph->count;
   live->arena = thaw_arena_create();
   live->node = live->arena ? take(live, (size_t)live->count, sizeof(live_node)) : NULL;
-  thaw_status status = live->node ? THAW_OK : THAW_ERR_MEMORY;
+  live->batch = live->node ? take(live, (size_t)live->parts, sizeof *live->batch) : NULL;
+  thaw_status status = live->batch ? THAW_OK : THAW_ERR_MEMORY;
   if (status == THAW_OK) {
     classify(live, cut);
     status = allocate_tensors(live);

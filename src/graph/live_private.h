@@ -25,7 +25,7 @@ typedef struct live_node {
   bool trains;                       /* any tensor >= 0 */
   bool apart;                        /* goes back for its parameters slice by slice, then for its input in chunks */
   bool together;                     /* goes back for all slices in one call */
-  double *forward_totals, *backward_totals, *slice_sums;
+  double *forward_totals, *backward_totals, *slice_sums; /* forward: [parts][sums] */
 } live_node;
 
 struct thaw_live {
@@ -40,8 +40,9 @@ struct thaw_live {
   void *scratch, *workspace_block;
   int32_t tensors;
   int32_t *tensor_node, *tensor_param;
-  uint32_t *largest; /* [THAW_MAX_PARAMS][max_samples], of each slice */
-  int64_t batch;     /* of the last forward */
+  uint32_t *largest;         /* [THAW_MAX_PARAMS][max_samples], of each slice */
+  int32_t parts, parts_done; /* batches of one update */
+  int64_t *batch;            /* [parts] samples of each, of all ranks */
 };
 
 /* Divides the live nodes into segments: one, unless `recompute` finds a division that takes less memory. */

@@ -12,6 +12,14 @@ typedef struct run {
   const thaw_live_hooks *hooks;
 } run;
 
+/* Batch statistics of the share's part; NULL where a layer has none. */
+static double *forward_totals(const run *r, int32_t index) {
+  const live_node *node = &r->live->node[index];
+  const thaw_layer *layer = &r->live->graph->node[index]->layer;
+  if (!node->coupled || !r->share->training) return NULL;
+  return node->forward_totals + (size_t)r->share->part * (size_t)layer->ops->forward_sums(layer);
+}
+
 static const float *value_of(const run *r, int32_t node, int32_t sample) {
   const live_node *from = &r->live->node[node];
   return (from->from_features ? r->share->features : from->y) + (size_t)sample * from->count;
@@ -33,7 +41,7 @@ static thaw_layer_io call_io(const run *r, int32_t index, int32_t first, int32_t
                          .seed = share->seed,
                          .epoch = share->epoch,
                          .training = share->training && !(from->frozen && from->layer.ops->random),
-                         .statistics = node->coupled && share->training ? node->forward_totals : NULL,
+                         .statistics = forward_totals(r, index),
                          .backward_statistics = node->coupled && share->training ? node->backward_totals : NULL,
                          .batch = share->batch,
                          .isa = r->live->isa};
@@ -77,7 +85,7 @@ static void forward_calls(const run *r, int32_t index) {
 
 static thaw_status forward_node(const run *r, int32_t index) {
   live_node *node = &r->live->node[index];
-  if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, node->forward_totals));
+  if (node->coupled && r->share->training) THAW_TRY(batch_sums(r, index, NULL, forward_totals(r, index)));
   forward_calls(r, index);
   return THAW_OK;
 }
@@ -105,9 +113,12 @@ thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const th
                               const float **y_out) {
   if (share->samples > live->max_samples)
     return thaw_fail(THAW_ERR_INTERNAL, "live layers: %d samples, room for %d", share->samples, live->max_samples);
+  if (share->part < 0 || share->part >= live->parts)
+    return thaw_fail(THAW_ERR_INTERNAL, "live layers: part %d of %d", share->part, live->parts);
   run r = {.live = live, .share = share, .hooks = hooks};
   size_t row = 0;
-  live->batch = share->batch;
+  live->batch[share->part] = share->batch;
+  live->parts_done = share->part + 1;
   for (int32_t i = 0; i < live->count; i++)
     if (!live->node[i].live && live->node[i].y) row += live->node[i].count;
   for (int32_t i = 0; i < live->count; i++) {
@@ -298,7 +309,9 @@ void thaw_live_update_statistics(thaw_live *live) {
   for (int32_t i = 0; i < live->count; i++) {
     live_node *node = &live->node[i];
     thaw_layer *layer = &live->graph->node[i]->layer;
-    if (node->coupled && layer->ops->update_statistics)
-      layer->ops->update_statistics(layer, node->forward_totals, live->batch);
+    if (!node->coupled || !layer->ops->update_statistics) continue;
+    size_t sums = (size_t)layer->ops->forward_sums(layer);
+    for (int32_t part = 0; part < live->parts_done; part++)
+      layer->ops->update_statistics(layer, node->forward_totals + (size_t)part * sums, live->batch[part]);
   }
 }

@@ -51,13 +51,24 @@ static void list_samples(const thaw_epoch *epoch, uint64_t first, uint64_t count
   for (uint64_t i = 0; i < count; i++) out[i] = thaw_epoch_sample(epoch, first + i);
 }
 
+static int32_t parts_of(const thaw_epoch *epoch) {
+  return epoch->parts > 1 ? epoch->parts : 1;
+}
+
+static int64_t part_size(const thaw_epoch *epoch) {
+  return divide_up(epoch->batch, parts_of(epoch));
+}
+
 thaw_status thaw_step_share_create(const thaw_epoch *epoch, int ranks, thaw_step_share *out) {
-  int64_t batch = epoch->samples < epoch->batch ? epoch->samples : epoch->batch;
-  size_t slices = (size_t)divide_up(divide_up(batch, epoch->slice), ranks), samples = slices * (size_t)epoch->slice;
+  int64_t most = part_size(epoch), part = epoch->samples < most ? epoch->samples : most;
+  size_t parts = (size_t)parts_of(epoch), slices = (size_t)divide_up(divide_up(part, epoch->slice), ranks) * parts;
+  size_t samples = slices * (size_t)epoch->slice;
   *out = (thaw_step_share){.slice_start = thaw_new(slices + 1, sizeof *out->slice_start),
                            .slice = thaw_new(slices, sizeof *out->slice),
-                           .sample = thaw_new(samples, sizeof *out->sample)};
-  if (out->slice_start && out->slice && out->sample) return THAW_OK;
+                           .sample = thaw_new(samples, sizeof *out->sample),
+                           .part_start = thaw_new(parts + 1, sizeof *out->part_start),
+                           .part_batch = thaw_new(parts, sizeof *out->part_batch)};
+  if (out->slice_start && out->slice && out->sample && out->part_start && out->part_batch) return THAW_OK;
   thaw_step_share_clear(out);
   return THAW_ERR_MEMORY;
 }
@@ -66,25 +77,38 @@ void thaw_step_share_clear(thaw_step_share *share) {
   thaw_free(share->slice_start);
   thaw_free(share->slice);
   thaw_free(share->sample);
+  thaw_free(share->part_start);
+  thaw_free(share->part_batch);
   *share = (thaw_step_share){0};
 }
 
 /* With S slices on R ranks, rank r takes slices floor(S r / R) .. floor(S (r+1) / R) - 1: contiguous, and no rank has
- * more than one slice more than another. Sample number p of the epoch is thaw_epoch_sample(p), whatever R is. */
-void thaw_step_share_plan(const thaw_epoch *epoch, int64_t step, int rank, int ranks, thaw_step_share *share) {
-  int64_t first = step * epoch->batch, left = epoch->samples - first;
-  share->batch = left < epoch->batch ? left : epoch->batch;
-  share->slices_global = divide_up(share->batch, epoch->slice);
-  int64_t begin = share->slices_global * rank / ranks, end = share->slices_global * (rank + 1) / ranks;
-  share->slices = (int32_t)(end - begin);
-  share->samples = 0;
-  share->slice_start[0] = 0;
-  for (int32_t s = 0; s < share->slices; s++) {
-    int64_t at = (begin + s) * epoch->slice, stop = at + epoch->slice;
-    if (stop > share->batch) stop = share->batch;
-    share->slice[s] = begin + s;
+ * more than one slice more than another. Sample number p of the epoch is thaw_epoch_sample(p), whatever R is.
+ * `first`: the part's first sample in the epoch, its slices are numbered from share->slices_global on. */
+static void add_part(const thaw_epoch *epoch, int64_t first, int64_t batch, int rank, int ranks,
+                     thaw_step_share *share) {
+  int64_t slices = divide_up(batch, epoch->slice), begin = slices * rank / ranks, end = slices * (rank + 1) / ranks;
+  int32_t before = share->samples;
+  for (int64_t s = begin; s < end; s++) {
+    int64_t at = s * epoch->slice, stop = at + epoch->slice;
+    if (stop > batch) stop = batch;
+    share->slice[share->slices++] = share->slices_global + s;
     share->samples += (int32_t)(stop - at);
-    share->slice_start[s + 1] = share->samples;
+    share->slice_start[share->slices] = share->samples;
   }
-  list_samples(epoch, (uint64_t)(first + begin * epoch->slice), (uint64_t)share->samples, share->sample);
+  list_samples(epoch, (uint64_t)(first + begin * epoch->slice), (uint64_t)(share->samples - before),
+               share->sample + before);
+  share->slices_global += slices;
+  share->part_batch[share->parts++] = batch;
+  share->part_start[share->parts] = share->slices;
+}
+
+void thaw_step_share_plan(const thaw_epoch *epoch, int64_t step, int rank, int ranks, thaw_step_share *share) {
+  int64_t first = step * epoch->batch, left = epoch->samples - first, part = part_size(epoch);
+  share->batch = left < epoch->batch ? left : epoch->batch;
+  share->slices_global = 0;
+  share->slices = share->samples = share->parts = 0;
+  share->slice_start[0] = share->part_start[0] = 0;
+  for (int64_t at = 0; at < share->batch; at += part)
+    add_part(epoch, first + at, share->batch - at < part ? share->batch - at : part, rank, ranks, share);
 }

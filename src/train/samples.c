@@ -104,7 +104,7 @@ static void evaluate_terms(const train_step *step, const thaw_share *part, const
   const thaw_session *s = step->session;
   size_t outputs = (size_t)s->outputs;
   s->loss->evaluate(s->job->training.loss.config, label, y, logits, from_logits, part->samples * s->outputs, 1,
-                    1.0 / ((double)part->batch * s->outputs), step->term, step->dy);
+                    1.0 / ((double)step->batch * s->outputs), step->term, step->dy);
   for (int32_t i = 0; i < part->samples; i++) {
     double sum = 0;
     for (size_t j = 0; j < outputs; j++) {
@@ -125,7 +125,7 @@ void train_evaluate_loss(const train_step *step, const thaw_share *part, const f
     return;
   }
   s->loss->evaluate(s->job->training.loss.config, label, y, logits, from_logits, part->samples, s->outputs,
-                    1.0 / (double)part->batch, step->value, step->dy);
+                    1.0 / (double)step->batch, step->value, step->dy);
   if (step->class_weight) weight_rows(step, part->sample, part->samples, step->value, step->dy);
 }
 
@@ -233,20 +233,6 @@ static thaw_status check_mixup(const thaw_session *s) {
   return THAW_OK;
 }
 
-/* Batch statistics belong to a whole batch, which accumulation never sees at once. */
-static thaw_status check_accumulate(thaw_session *s) {
-  if (s->job->training.accumulate <= 1) return THAW_OK;
-  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) {
-    const thaw_node *node = thaw_graph_view(s->graph, n);
-    if (!node->frozen && node->layer.ops->forward_sums)
-      return thaw_fail(THAW_ERR_USAGE,
-                       "%s: training.accumulate: does not go with layer '%s', which takes statistics over the whole "
-                       "batch",
-                       s->job->path, node->layer.name);
-  }
-  return THAW_OK;
-}
-
 static thaw_status check_samples_per_class(const thaw_session *s) {
   if (!s->job->data.samples_per_class || s->train.info->label_kind == THAW_LABEL_CLASS) return THAW_OK;
   return thaw_fail(THAW_ERR_USAGE, "%s: data.samples_per_class: the training data have no class per sample",
@@ -258,7 +244,6 @@ thaw_status train_samples_check(thaw_session *s) {
   THAW_TRY(check_samples_per_class(s));
   THAW_TRY(train_check_sampling(s));
   THAW_TRY(check_mixup(s));
-  THAW_TRY(check_accumulate(s));
   THAW_TRY(train_class_weights(s, &weight));
   thaw_free(weight);
   return THAW_OK;

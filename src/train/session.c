@@ -127,8 +127,19 @@ static int32_t largest_share(const thaw_training_config *training, int64_t batch
   return (int32_t)((slices + ranks - 1) / ranks * training->slice);
 }
 
-int32_t train_share_samples(const thaw_training_config *training, int ranks) {
-  return largest_share(training, (int64_t)training->batch_size * training->accumulate, ranks);
+int32_t train_parts(const thaw_session *s) {
+  if (s->job->training.accumulate <= 1) return 1;
+  for (int32_t n = 0; n < thaw_graph_count(s->graph); n++) {
+    const thaw_node *node = thaw_graph_view(s->graph, n);
+    if (!node->frozen && node->layer.ops->forward_sums) return s->job->training.accumulate;
+  }
+  return 1;
+}
+
+int32_t train_share_samples(const thaw_session *s, int ranks) {
+  const thaw_training_config *training = &s->job->training;
+  int32_t parts = train_parts(s);
+  return largest_share(training, (int64_t)training->batch_size * training->accumulate / parts, ranks) * parts;
 }
 
 /* Losses that are meant for one kind of last layer. */

@@ -86,9 +86,10 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
   }
   thaw_epoch epoch = {.samples = train_epoch_samples(session),
                       .batch = training->batch_size * training->accumulate,
-                      .slice = training->slice};
+                      .slice = training->slice,
+                      .parts = train_parts(session)};
   size_t rows = (size_t)session->max_samples, width = (size_t)session->outputs, largest = 1;
-  size_t all = (size_t)train_share_samples(training, thaw_comm_size(comm)), slices = rows / (size_t)training->slice;
+  size_t all = (size_t)train_share_samples(session, thaw_comm_size(comm)), slices = rows / (size_t)training->slice;
   THAW_TRY(bind_tensors(step, state, &largest));
   for (int i = 0; i < 2; i++) THAW_TRY(thaw_step_share_create(&epoch, thaw_comm_size(comm), &step->share[i]));
   step->features = thaw_new(all * session->cut.floats, sizeof *step->features);
@@ -184,6 +185,7 @@ static thaw_status announce(train_step *step, int64_t index) {
 
 thaw_status train_step_epoch(train_step *step, const thaw_epoch *epoch, int32_t view, int64_t first) {
   step->epoch = *epoch;
+  step->epoch.parts = train_parts(step->session);
   step->view = view;
   if (step->order) {
     THAW_TRY(train_make_order(step, epoch));
@@ -239,9 +241,10 @@ static thaw_status run_piece(train_step *step, const thaw_share *part, const flo
   return thaw_live_backward(s->live, part, &hooks, step->dy, from_logits);
 }
 
-/* This rank's slices from `first` on, as many as the live part has room for. */
-static thaw_share cut_piece(train_step *step, const thaw_step_share *share, int32_t first) {
-  int32_t most = step->session->max_samples / step->session->job->training.slice, left = share->slices - first;
+/* This rank's slices of part `number` from `first` on, as many as the live part has room for. */
+static thaw_share cut_piece(train_step *step, const thaw_step_share *share, int32_t number, int32_t first) {
+  int32_t most = step->session->max_samples / step->session->job->training.slice;
+  int32_t left = share->part_start[number + 1] - first;
   int32_t slices = left < most ? left : most;
   size_t start = (size_t)share->slice_start[first];
   for (int32_t i = 0; i <= slices; i++) step->piece_start[i] = share->slice_start[first + i] - (int32_t)start;
@@ -251,22 +254,30 @@ static thaw_share cut_piece(train_step *step, const thaw_step_share *share, int3
                       .slices = slices,
                       .slice_start = step->piece_start,
                       .slice = share->slice + first,
-                      .batch = share->batch,
+                      .batch = share->part_batch[number],
+                      .part = number,
                       .seed = step->epoch.seed,
                       .epoch = step->epoch.epoch,
                       .training = true};
 }
 
-/* In one piece, unless gradients are accumulated over several batches. */
-static thaw_status forward_backward(train_step *step, const thaw_step_share *share) {
+/* Collective as run_piece. */
+static thaw_status run_part(train_step *step, const thaw_step_share *share, int32_t number) {
   size_t width = (size_t)step->session->outputs;
-  int32_t first = 0;
+  int32_t first = share->part_start[number], end = share->part_start[number + 1];
   do {
-    thaw_share part = cut_piece(step, share, first);
-    step->last_piece = first + part.slices >= share->slices;
+    thaw_share part = cut_piece(step, share, number, first);
+    step->last_piece = number + 1 == share->parts && first + part.slices >= end;
     THAW_TRY(run_piece(step, &part, step->label + (size_t)share->slice_start[first] * width));
     first += part.slices;
-  } while (first < share->slices);
+  } while (first < end);
+  return THAW_OK;
+}
+
+/* In one piece, unless there is less room or gradients are accumulated over several batches. */
+static thaw_status forward_backward(train_step *step, const thaw_step_share *share) {
+  step->batch = share->batch;
+  for (int32_t number = 0; number < share->parts; number++) THAW_TRY(run_part(step, share, number));
   return THAW_OK;
 }
 

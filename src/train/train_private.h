@@ -214,6 +214,7 @@ typedef struct train_step {
   float *mix_features, *mix_labels; /* one slice; NULL: no mixup */
   thaw_wide attempt[1 + 8];
   int64_t bad_slice;        /* lowest slice of this rank with a loss that is not finite, or -1 */
+  int64_t batch;            /* samples of the update under way, of all ranks */
   bool last_piece;          /* of the share is under way: its gradients are final */
   bool coupled;             /* a layer or the loss joins all samples of the batch */
   train_together *together; /* of a loss that does; else NULL */
@@ -240,7 +241,10 @@ thaw_status train_step_run(train_step *step, train_state *state, const thaw_choi
 thaw_status train_step_apply(train_step *step, train_state *state, const thaw_choice *optimizer, int64_t index,
                              thaw_status fetched, int64_t flags[THAW_EXACT_FLAGS]);
 /* The most samples that one rank gets in one step: the slices of all batches of an update dealt evenly. [local] */
-int32_t train_share_samples(const thaw_training_config *training, int ranks);
+int32_t train_share_samples(const thaw_session *session, int ranks);
+/* [local] Parts that the samples of an update go through the live layers in, one after the other: the accumulated
+ * batches where a live layer takes statistics over a batch, else 1. */
+int32_t train_parts(const thaw_session *session);
 
 /* ------------------------------------------------------------------ data.sampling (sampling.c); [local] */
 bool train_balanced(const thaw_session *session);

@@ -38,8 +38,9 @@ typedef struct keras_run {
   void *optim_config, *loss_config;
   thaw_arena *arena;
   int32_t tensors;
-  double **gradient; /* [tensors], summed over the slices of a step */
-  float ***slot;     /* [tensors][slots] */
+  double **gradient;   /* [tensors], summed over the slices of a step */
+  float ***slot;       /* [tensors][slots] */
+  int32_t part, parts; /* of an update: batches that are accumulated */
 } keras_run;
 
 static inline void keras_set_option(const thaw_schema *schema, void *config, const keras_option *option) {
@@ -80,8 +81,11 @@ static inline void keras_take_gradient(void *context, int32_t tensor, const floa
 }
 
 /* The graph must have its values and its live layers marked. */
-static inline keras_run keras_begin(thaw_graph *graph, const thaw_cut *cut, const keras_case *c, int32_t batch) {
+static inline keras_run keras_begin(thaw_graph *graph, const thaw_cut *cut, const keras_case *c, int32_t batch,
+                                    int32_t parts) {
   keras_run run = {.graph = graph, .optim = thaw_optim_find(c->optimizer), .loss = thaw_loss_find(c->loss)};
+  thaw_live_options options = {.max_samples = batch, .slice = KERAS_SLICE, .parts = parts};
+  run.parts = parts;
   const thaw_isa *isa;
   assert_true(run.optim && run.loss);
   run.arena = thaw_arena_create();
@@ -91,7 +95,7 @@ static inline keras_run keras_begin(thaw_graph *graph, const thaw_cut *cut, cons
     keras_set_option(run.optim->schema, run.optim_config, &c->optimizer_option[i]);
   keras_set_option(run.loss->schema, run.loss_config, &c->loss_option);
   assert_thaw_ok(thaw_isa_select(NULL, &isa));
-  assert_thaw_ok(thaw_live_create(graph, cut, isa, batch, KERAS_SLICE, &run.live));
+  assert_thaw_ok(thaw_live_create_within(graph, cut, isa, &options, &run.live));
   run.tensors = thaw_live_tensors(run.live);
   run.gradient = thaw_arena_new(run.arena, (size_t)run.tensors, sizeof *run.gradient);
   run.slot = thaw_arena_new(run.arena, (size_t)run.tensors, sizeof *run.slot);
@@ -144,7 +148,8 @@ static inline double keras_regularize(const thaw_param *param, double *gradient)
   return sum;
 }
 
-/* Forward and backward of rows first .. first + samples - 1; the batch's loss, gradients in run->gradient. */
+/* Forward and backward of rows first .. first + samples - 1, part run->part of an update; the batch's loss, gradients
+ * in run->gradient. */
 static inline double keras_gradients(keras_run *run, const keras_data *data, int32_t first, int32_t samples) {
   keras_share s;
   const float *y;
@@ -153,13 +158,14 @@ static inline double keras_gradients(keras_run *run, const keras_data *data, int
   thaw_live_hooks hooks = {.context = run, .gradient = keras_take_gradient};
   assert_true(samples * data->outputs <= 512 * 16);
   keras_make_share(&s, data, first, samples, true);
-  for (int32_t t = 0; t < run->tensors; t++)
+  s.share.part = run->part;
+  for (int32_t t = 0; t < run->tensors && run->part == 0; t++)
     memset(run->gradient[t], 0, thaw_param_count(thaw_live_tensor(run->live, t, NULL)) * sizeof(double));
   assert_thaw_ok(thaw_live_forward(run->live, &s.share, &hooks, &y));
   const float *logits = thaw_live_logits(run->live);
   bool from_logits = logits && run->loss->fused == thaw_live_activation(run->live);
   run->loss->evaluate(run->loss_config, data->label + (size_t)first * data->width, y, logits, from_logits, samples,
-                      data->outputs, 1.0 / samples, value, dy);
+                      data->outputs, 1.0 / samples / run->parts, value, dy);
   assert_thaw_ok(thaw_live_backward(run->live, &s.share, &hooks, dy, from_logits));
   for (int32_t i = 0; i < samples; i++) loss += value[i] / samples;
   for (int32_t t = 0; t < run->tensors; t++)
@@ -185,8 +191,12 @@ static inline double keras_train(keras_run *run, const keras_data *data, const f
   double worst = 0;
   int32_t batches = (data->samples + data->batch - 1) / data->batch;
   for (int32_t step = 0; step < KERAS_STEPS; step++) {
-    int32_t first = step % batches * data->batch, left = data->samples - first;
-    double loss = keras_gradients(run, data, first, left < data->batch ? left : data->batch);
+    double loss = 0;
+    for (run->part = 0; run->part < run->parts; run->part++) {
+      int32_t first = (step * run->parts + run->part) % batches * data->batch, left = data->samples - first;
+      loss += keras_gradients(run, data, first, left < data->batch ? left : data->batch) / run->parts;
+    }
+    run->part = 0;
     double difference = fabs(loss - (double)expected[step]) / fabs((double)expected[step]);
     if (!(difference <= worst)) worst = difference;
     keras_update(run, step + 1);

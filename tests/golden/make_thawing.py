@@ -2,6 +2,8 @@
 
     python make_thawing.py vgg16_notop.h5 mobilenet_v2_notop.h5
 
+thawing_accumulated.h5: the same with trained batch-norm, two batches per update (gradient_accumulation_steps=2).
+
 Fixed order, no dropout, batches of 8 of 24 images again and again. The backbone's weights are not stored here: a test
 reads the same file. In the live network only the named layers are trained; every other layer is frozen.
 """
@@ -66,6 +68,42 @@ def save(group, model):
             put(group.require_group(layer.name), variable.name, corner(variable.numpy()))
 
 
+def train_accumulated(golden, case, model, optimizer, x, label):
+    """Keras' optimiser counts the batches; the model's moving averages follow every one of them."""
+    group = golden.case(case, learning_rate=float(optimizer.learning_rate))
+    loss = keras.losses.CategoricalCrossentropy()
+    variables = model.trainable_variables
+    optimizer.build(variables)
+    losses = []
+    for batch in range(2 * STEPS):
+        rows = slice(batch % 3 * BATCH, batch % 3 * BATCH + BATCH)
+        with tf.GradientTape() as tape:
+            value = loss(label[rows], model(x[rows], training=True))
+        optimizer.apply(tape.gradient(value, [v.value for v in variables]), variables)
+        losses.append(float(value))
+    put(group, "loss", np.array(losses).reshape(STEPS, 2).mean(axis=1))
+    put(group, "output", model(x, training=False).numpy())
+    print(case, losses[0], losses[-1], flush=True)
+
+
+def make_accumulated(name, weights, seed):
+    """Images and start of thawing_mobilenet_v2.h5."""
+    golden = Golden(name)
+    x, index = images(random(seed), 64)
+    pixels = keras.applications.mobilenet_v2.preprocess_input(x.astype(np.float32))
+    optimizers = {
+        "sgd": keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2),
+        "adam": keras.optimizers.Adam(1e-5, gradient_accumulation_steps=2),
+    }
+    for case, optimizer in optimizers.items():
+        keras.backend.clear_session()
+        backbone = keras.applications.MobileNetV2(weights=None, include_top=False, input_shape=(64, 64, 3))
+        model = build(backbone, weights, ["block_16", "Conv_1"], True)
+        start_head(model, random(seed + 1))
+        train_accumulated(golden, case, model, optimizer, pixels, np.eye(CLASSES, dtype=np.float32)[index])
+    golden.close()
+
+
 def train(golden, case, model, optimizer, x, label, **attributes):
     group = golden.case(case, learning_rate=float(optimizer.learning_rate), **attributes)
     loss = keras.losses.CategoricalCrossentropy()
@@ -119,3 +157,4 @@ make("thawing_vgg16.h5", 32, sys.argv[1],
 make("thawing_mobilenet_v2.h5", 64, sys.argv[2],
      lambda size: applications.MobileNetV2(weights=None, include_top=False, input_shape=(size, size, 3)),
      lambda x: applications.mobilenet_v2.preprocess_input(x.copy()), ["block_16", "Conv_1"], [False, True], 1e-3, 51)
+make_accumulated("thawing_accumulated.h5", sys.argv[2], 51)

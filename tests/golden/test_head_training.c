@@ -189,7 +189,7 @@ static void follow(thaw_h5 *h5, const head_case *c) {
   thaw_graph *graph = build(c, h5);
   thaw_cut cut;
   assert_thaw_ok(thaw_graph_cut(graph, &cut));
-  keras_run run = keras_begin(graph, &cut, &c->training, 12);
+  keras_run run = keras_begin(graph, &cut, &c->training, 12, 1);
   double loss = keras_train(&run, &data, expected), error = keras_prediction_error(&run, &data, prediction);
   double parameters = end_error(c, h5, graph);
   print_message("%-20s loss %.1e (relative), predictions %.1e, parameters %.1e\n", c->training.name, loss, error,

@@ -179,7 +179,7 @@ static void follow(const setting *s, const keras_case *optimizer, bool train_bat
                      .samples = SAMPLES,
                      .batch = BATCH,
                      .outputs = OUTPUTS};
-  keras_run run = keras_begin(graph, &cut, &c, BATCH);
+  keras_run run = keras_begin(graph, &cut, &c, BATCH, 1);
   double gradient = 0, end = 0;
   if (detailed) {
     keras_gradients(&run, &data, 0, BATCH);
@@ -204,6 +204,38 @@ static void follow(const setting *s, const keras_case *optimizer, bool train_bat
   thaw_free(outputs);
 }
 
+/* Two batches per update, each with statistics of its own, as Keras' gradient_accumulation_steps. */
+static void follow_accumulated(const setting *s, thaw_h5 *golden, const keras_case *optimizer) {
+  keras_case c = *optimizer;
+  char *group = thaw_format("/%s", c.name), *losses = thaw_format("/%s/loss", c.name);
+  char *outputs = thaw_format("/%s/output", c.name);
+  float *expected = keras_read(golden, losses, KERAS_STEPS);
+  float *prediction = keras_read(golden, outputs, (size_t)SAMPLES * OUTPUTS);
+  c.optimizer_option[0].name = "learning_rate";
+  assert_thaw_ok(thaw_h5_get_double(golden, group, "learning_rate", &c.optimizer_option[0].value));
+  thaw_graph *graph = build(s, true);
+  thaw_cut cut;
+  assert_thaw_ok(thaw_graph_cut(graph, &cut));
+  float *features = make_features(s, graph, &cut);
+  keras_data data = {.features = features,
+                     .label = s->label,
+                     .floats = cut.floats,
+                     .width = OUTPUTS,
+                     .samples = SAMPLES,
+                     .batch = BATCH,
+                     .outputs = OUTPUTS};
+  keras_run run = keras_begin(graph, &cut, &c, BATCH, 2);
+  double loss = keras_train(&run, &data, expected), error = keras_prediction_error(&run, &data, prediction);
+  print_message("%s, accumulated: loss %.1e (relative), predictions %.1e\n", c.name, loss, error);
+  assert_true(loss <= loss_limit);
+  assert_true(error <= prediction_limit);
+  keras_end(&run);
+  thaw_cut_clear(&cut);
+  thaw_graph_destroy(graph);
+  void *owned[] = {features, expected, prediction, group, losses, outputs};
+  for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) thaw_free(owned[i]);
+}
+
 static void vgg16_block5(void **state) {
   (void)state;
   static const char *const live[] = {"block5"};
@@ -219,15 +251,16 @@ static void vgg16_block5(void **state) {
   close_setting(&s);
 }
 
+static const char *const mobilenet_live[] = {"block_16", "Conv_1"};
+static const network mobilenet = {.architecture = "mobilenetv2",
+                                  .weights = "mobilenet_v2_nsfwjs_1.0_224_notop_gz.h5",
+                                  .golden = "thawing_mobilenet_v2.h5",
+                                  .size = 64,
+                                  .live = mobilenet_live,
+                                  .words = 2};
+
 static void mobilenet_v2_top(bool train_batch_norm) {
-  static const char *const live[] = {"block_16", "Conv_1"};
-  const network net = {.architecture = "mobilenetv2",
-                       .weights = "mobilenet_v2_nsfwjs_1.0_224_notop_gz.h5",
-                       .golden = "thawing_mobilenet_v2.h5",
-                       .size = 64,
-                       .live = live,
-                       .words = 2};
-  setting s = open_setting(&net);
+  setting s = open_setting(&mobilenet);
   for (size_t i = 0; i < sizeof optimizers / sizeof optimizers[0]; i++) follow(&s, &optimizers[i], train_batch_norm);
   close_setting(&s);
 }
@@ -242,11 +275,26 @@ static void mobilenet_v2_batch_norm_trained(void **state) {
   mobilenet_v2_top(true);
 }
 
+static void mobilenet_v2_batch_norm_accumulated(void **state) {
+  (void)state;
+  setting s = open_setting(&mobilenet);
+  char *path = thaw_path_join(THAW_TEST_DATA, "thawing_accumulated.h5");
+  thaw_h5 *golden;
+  assert_thaw_ok(thaw_h5_open(path, &golden));
+  for (size_t i = 0; i < sizeof optimizers / sizeof optimizers[0]; i++)
+    if (strcmp(optimizers[i].name, "sgd") == 0 || strcmp(optimizers[i].name, "adam") == 0)
+      follow_accumulated(&s, golden, &optimizers[i]);
+  thaw_h5_close(golden);
+  thaw_free(path);
+  close_setting(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vgg16_block5),
       cmocka_unit_test(mobilenet_v2_batch_norm_frozen),
       cmocka_unit_test(mobilenet_v2_batch_norm_trained),
+      cmocka_unit_test(mobilenet_v2_batch_norm_accumulated),
   };
   if (!thaw_folder_exists(THAW_SHARED_DATA "/weights")) {
     print_message("%s is missing: skipped\n", THAW_SHARED_DATA "/weights");

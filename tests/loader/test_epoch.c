@@ -225,11 +225,50 @@ static void test_balanced_order(void **state) {
   thaw_balance_clear(&balance);
 }
 
+/* Parts of a batch: each is dealt to all ranks by itself, has its own last slice, and together they are the batch. */
+static void parts_are_batches(void **state) {
+  (void)state;
+  enum { RANKS = 3 };
+  thaw_epoch epoch = {.samples = 50, .batch = 30, .slice = 4, .parts = 3};
+  for (int64_t step = 0; step < 2; step++) {
+    bool seen[50] = {false};
+    int64_t slices[3] = {0}, samples[3] = {0};
+    for (int r = 0; r < RANKS; r++) {
+      thaw_step_share share;
+      assert_thaw_ok(thaw_step_share_create(&epoch, RANKS, &share));
+      thaw_step_share_plan(&epoch, step, r, RANKS, &share);
+      assert_int_equal(share.batch, step ? 20 : 30);
+      assert_int_equal(share.parts, step ? 2 : 3);
+      assert_int_equal(share.slices_global, step ? 6 : 9);
+      assert_int_equal(share.part_start[share.parts], share.slices);
+      for (int32_t p = 0; p < share.parts; p++) {
+        assert_int_equal(share.part_batch[p], 10);
+        slices[p] += share.part_start[p + 1] - share.part_start[p];
+        assert_int_equal(share.part_start[p + 1] - share.part_start[p], 1); /* three slices on three ranks */
+        for (int32_t s = share.part_start[p]; s < share.part_start[p + 1]; s++) {
+          assert_int_equal(share.slice[s] / 3, p);
+          for (int32_t i = share.slice_start[s]; i < share.slice_start[s + 1]; i++) {
+            assert_int_equal(share.sample[i] / 10, 3 * step + p);
+            assert_false(seen[share.sample[i]]);
+            seen[share.sample[i]] = true;
+            samples[p]++;
+          }
+        }
+      }
+      thaw_step_share_clear(&share);
+    }
+    for (int p = 0; p < (step ? 2 : 3); p++) {
+      assert_int_equal(slices[p], 3);
+      assert_int_equal(samples[p], 10);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_every_sample_once), cmocka_unit_test(test_more_ranks_than_slices),
       cmocka_unit_test(test_epochs_differ),     cmocka_unit_test(test_chunks_stay_together),
       cmocka_unit_test(test_ten_million),       cmocka_unit_test(test_class_order),
-      cmocka_unit_test(test_balanced_order)};
+      cmocka_unit_test(test_balanced_order),    cmocka_unit_test(parts_are_batches)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

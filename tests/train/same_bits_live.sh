@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # same_bits_live.sh THAW SOURCE: thawed residual networks give the same parameters on 1, 2, 3 and 5 ranks with either instruction
-# set, and with recomputed activations: pointwise, strided, depthwise and 3x3 convolutions, batch-norm over the batch and with constant statistics.
+# set, and with recomputed activations: pointwise, strided, depthwise and 3x3 convolutions, batch-norm over the batch, over each of
+# several accumulated batches, and with constant statistics.
 . "$2/tests/train/support.sh"
 
 "$make_data" train 47 3 32 2 1 || exit 1
@@ -45,8 +46,11 @@ check() {
 
 write_job bottleneck resnet50 conv3_block2_out '[conv3_block1, conv3_block2]' false
 write_job bottleneck-norm resnet50 conv3_block1_out conv3_block1 true
+write_job accumulated resnet50 conv3_block1_out conv3_block1 true
+sed -i 's/^  batch_size: 26/  batch_size: 10\n  accumulate: 3/' accumulated.yaml
 write_job inverted mobilenetv2 block_4_project_BN '[block_2, block_3, block_4]' false
 check bottleneck
 check bottleneck-norm
+check accumulated
 check inverted
 exit $((failures > 0))

@@ -98,7 +98,6 @@ refused "did you mean" 's/class_weights: balanced/class_weights: {class0: 2}/'
 refused "only\|more than one" 's/clipnorm: 0.5/clipnorm: 0.5, clipvalue: 1/'
 refused "needs slices" 's/slice: 4/slice: 1/'
 refused "cannot be mixed" 's/categorical_crossentropy, label_smoothing: 0.1/sparse_categorical_crossentropy/'
-refused "statistics over the whole batch" 's/{layer: dropout, rate: 0.25}/{layer: batch_normalization}/'
 refused "job\|bad.yaml:[0-9]*: training.phases\[0\].schedule" 's/warmup_epochs: 1/warmup_epochs: 6/'
 
 [ $failures -eq 0 ] && echo "same bits everywhere: $(digest reference)"
