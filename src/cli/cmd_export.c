@@ -11,8 +11,9 @@ static const char details[] =
     "keras.models.load_model(FILE), compiled with the job's loss, metrics and last optimiser. The name says which "
     "format:\n"
     ".keras is Keras 3's archive, with the optimiser's state, so that fit goes on where the run ended; .h5 the older\n"
-    "HDF5 file; .weights.h5 Keras 3's weights alone (model.load_weights); .onnx an ONNX model (operators of version\n"
-    "13) for images in the order N, H, W, C, as onnxruntime opens it.\n"
+    "HDF5 file, without that state; .weights.h5 Keras 3's weights alone (model.load_weights); .onnx an ONNX model\n"
+    "(operators of version 13, or 17 where a layer needs it) for images in the order N, H, W, C, as onnxruntime\n"
+    "opens it.\n"
     "The model takes images as the backbone expects them: the attribute `preprocessing` of the .h5 file, and the "
     "member\n"
     "thaw.json of the archive, say how (caffe, tf, torch, raw), `class_names` what its outputs mean; in an ONNX model\n"
@@ -76,6 +77,8 @@ static thaw_status write_whole(const cli_run *run, const char *path) {
                                     .preprocessing = thaw_preprocessing_names[s->input.preprocessing]};
   if (is_embedding(s)) return write_as(s, path, &bare);
   thaw_status status = thaw_keras_training(run->job, s->phase, &text);
+  /* Of a .h5 file with optimizer_weights Keras 3 (to 3.15 at least) builds the optimiser for no variables at all, and
+   * fit then fails: load_model_from_hdf5 in keras/src/legacy/saving/legacy_h5_format.py. */
   bool archive = ends_with(path, ".keras");
   if (status == THAW_OK && archive) status = thaw_keras_slots_read(run->checkpoint, run->job, s->phase, &slots);
   const thaw_export_training training = {.slots = slots ? thaw_keras_slots_view(slots) : NULL,

@@ -20,7 +20,7 @@ head:
   - {layer: dense, units: 24, activation: relu, kernel_l2: 0.001}
   - {layer: dropout, rate: 0.25}
   - {layer: dense, units: 5, activation: softmax}
-data: {train: train/catalog.yaml, validation: validation/catalog.yaml}
+data: {train: train/catalog.yaml, validation: validation/catalog.yaml, leaks: ignore}
 training:
   loss: categorical_crossentropy
   batch_size: 20
@@ -124,6 +124,9 @@ if [ -n "${THAW_KERAS_PYTHON:-}" ]; then
   continue_in_keras '{name: adam, learning_rate: 1.0e-3}'
   continue_in_keras '{name: sgd, learning_rate: 1.0e-3, momentum: 0.9}'
   continue_in_keras '{name: rmsprop, learning_rate: 1.0e-3, momentum: 0.5}'
+  run 1 export step3 --output step3.h5
+  "$THAW_KERAS_PYTHON" "$source_folder/tests/weights/keras_continue.py" --anew step3.h5 train/*.h5 ||
+    complain "Keras cannot train the .h5 file"
   unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
   "$THAW_KERAS_PYTHON" "$source_folder/tests/weights/keras_predict.py" run/model.h5 run/predictions.h5 validation/*.h5 ||
     complain "Keras predicts something else"

@@ -1,8 +1,10 @@
 """Keras goes on where thaw's optimiser stopped: its next step is thaw's next step.
 
     python keras_continue.py BEFORE.keras AFTER.keras SHARD.h5 [SHARD.h5 ...]
+    python keras_continue.py --anew MODEL.h5 SHARD.h5 [SHARD.h5 ...]
 
-AFTER is BEFORE trained for one step more, on all images of the shards at once, without randomness.
+AFTER is BEFORE trained for one step more, on all images of the shards at once, without randomness. A .h5 file holds no
+optimiser's state: Keras begins a new one, and must be able to.
 """
 
 import os
@@ -17,12 +19,28 @@ import numpy as np
 LIMIT = 2e-3  # of the step's length
 
 
-def main(before_path, after_path, *shards):
-    model, after = keras.models.load_model(before_path), keras.models.load_model(after_path)
+def read_batch(model, shards):
     files = [h5py.File(shard) for shard in sorted(shards)]
     images, labels = (np.concatenate([file[name][...] for file in files]) for name in ("images", "labels"))
     x = keras.applications.imagenet_utils.preprocess_input(images.astype(np.float32), mode="caffe")
-    y = np.eye(model.output_shape[-1], dtype=np.float32)[labels]
+    return x, np.eye(model.output_shape[-1], dtype=np.float32)[labels]
+
+
+def begin_anew(path, *shards):
+    model = keras.models.load_model(path)
+    x, y = read_batch(model, shards)
+    first = model.train_on_batch(x, y, return_dict=True)["loss"]
+    for _ in range(5):
+        last = model.train_on_batch(x, y, return_dict=True)["loss"]
+    print(f"{path}: loss {first:.4f}, five steps later {last:.4f}")
+    return not (int(model.optimizer.iterations) == 6 and np.isfinite(last) and last < first)
+
+
+def main(before_path, after_path, *shards):
+    if before_path == "--anew":
+        return begin_anew(after_path, *shards)
+    model, after = keras.models.load_model(before_path), keras.models.load_model(after_path)
+    x, y = read_batch(model, shards)
     iterations = int(model.optimizer.iterations)
     start = [v.numpy().copy() for v in model.trainable_variables]
     model.train_on_batch(x, y)
