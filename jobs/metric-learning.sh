@@ -102,6 +102,7 @@ for seed in $(seq "$seeds"); do
     for phase in '' "$block5"; do
       [ -z "$phase" ] || [ "$seed" = 1 ] || continue # thawing takes longer
       name=$job${phase:+-block5}-$seed
+      [ ! -s "$name-known/match.json" ] || continue # done before
       case $job in
       softmax) write_job "$name" "$seed" '  - {layer: dense, units: 7, activation: softmax}' categorical_crossentropy '' "$phase" ;;
       arcface) write_job "$name" "$seed" "$centres" '{name: arcface, scale: 16, margin: 0.2}' '' "$phase" ;;

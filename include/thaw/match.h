@@ -50,8 +50,8 @@ void thaw_pairs_clear(thaw_pairs *pairs);
  * left out and listed in `missing`. THAW_ERR_DATA names the line: another layout or number of lines, a name that fits
  * two images, a fold that has no pair left of one of both kinds. */
 thaw_status thaw_pairs_read(const char *path, const thaw_embeddings *embeddings, thaw_pairs *out) THAW_CHECKED;
-/* All pairs of rows whose persons are known. THAW_ERR_DATA above 2^26 pairs, or where one kind is missing. */
-enum { THAW_MOST_PAIRS = 1 << 26 };
+/* All pairs of rows whose persons are known. THAW_ERR_DATA above 2^24 pairs, or where one kind is missing. */
+enum { THAW_MOST_PAIRS = 1 << 24 };
 thaw_status thaw_pairs_all(const thaw_embeddings *embeddings, thaw_pairs *out) THAW_CHECKED;
 
 /* ------------------------------------------------------------------ verification: one person or two? */

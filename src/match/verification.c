@@ -70,21 +70,33 @@ static void measure_accuracy(thaw_verification *v, const match_ranked *ranked, i
     measure_fold(ranked, count, fold, v->fold_threshold[fold], &v->fold_accuracy[fold]);
     sum += v->fold_accuracy[fold];
   }
-  v->accuracy = v->folds ? sum / v->folds : NAN;
+  v->accuracy = sum / v->folds;
   for (int32_t fold = 0; fold < v->folds; fold++)
     square += (v->fold_accuracy[fold] - v->accuracy) * (v->fold_accuracy[fold] - v->accuracy);
   v->accuracy_error = v->folds > 1 ? sqrt(square / (v->folds - 1) / v->folds) : NAN;
 }
 
-static match_ranked *score_pairs(const thaw_embeddings *e, const thaw_pairs *pairs, float *score) {
+/* score [pairs] */
+static void score_pairs(const thaw_embeddings *e, const thaw_pairs *pairs, float *score) {
+  for (int64_t i = 0; i < pairs->count; i++) score[i] = thaw_match_score(e, pairs->pair[i].a, e, pairs->pair[i].b);
+}
+
+static match_ranked *rank_pairs(const thaw_pairs *pairs, const float *score) {
   match_ranked *ranked = thaw_new((size_t)pairs->count, sizeof *ranked);
-  for (int64_t i = 0; ranked && i < pairs->count; i++) {
-    const thaw_pair *pair = &pairs->pair[i];
-    ranked[i] = (match_ranked){thaw_match_score(e, pair->a, e, pair->b), pair->fold, pair->same};
-    if (score) score[i] = ranked[i].score;
-  }
+  for (int64_t i = 0; ranked && i < pairs->count; i++)
+    ranked[i] = (match_ranked){score[i], pairs->pair[i].fold, pairs->pair[i].same};
   if (ranked) match_rank(ranked, pairs->count);
   return ranked;
+}
+
+static thaw_status judge_folds(const thaw_pairs *pairs, double threshold, thaw_verification *v) {
+  v->accuracy = v->accuracy_error = NAN;
+  if (!v->folds) return THAW_OK;
+  match_ranked *ranked = rank_pairs(pairs, v->score);
+  if (!ranked) return THAW_ERR_MEMORY;
+  measure_accuracy(v, ranked, pairs->count, threshold);
+  thaw_free(ranked);
+  return THAW_OK;
 }
 
 static thaw_status make_curve(const thaw_pairs *pairs, thaw_verification *v) {
@@ -111,10 +123,8 @@ static thaw_status verify(const thaw_embeddings *e, const thaw_pairs *pairs, dou
   v->fold_accuracy = thaw_new(folds, sizeof *v->fold_accuracy);
   v->fold_threshold = thaw_new(folds, sizeof *v->fold_threshold);
   if (!v->score || !v->fold_accuracy || !v->fold_threshold) return THAW_ERR_MEMORY;
-  match_ranked *ranked = score_pairs(e, pairs, v->score);
-  if (!ranked) return THAW_ERR_MEMORY;
-  measure_accuracy(v, ranked, pairs->count, threshold);
-  thaw_free(ranked);
+  score_pairs(e, pairs, v->score);
+  THAW_TRY(judge_folds(pairs, threshold, v));
   THAW_TRY(make_curve(pairs, v));
   find_equal_error(&v->curve, &v->eer, &v->eer_threshold);
   find_accept_rates(v);
@@ -130,9 +140,12 @@ thaw_status thaw_verify(const thaw_embeddings *e, const thaw_pairs *pairs, doubl
 
 thaw_status thaw_verify_threshold(const thaw_embeddings *e, const thaw_pairs *pairs, double *out) {
   int64_t best;
-  match_ranked *ranked = score_pairs(e, pairs, NULL);
-  if (!ranked) return THAW_ERR_MEMORY;
-  *out = match_best_threshold(ranked, pairs->count, -1, &best);
+  float *score = thaw_new((size_t)pairs->count, sizeof *score);
+  if (!score) return THAW_ERR_MEMORY;
+  score_pairs(e, pairs, score);
+  match_ranked *ranked = rank_pairs(pairs, score);
+  if (ranked) *out = match_best_threshold(ranked, pairs->count, -1, &best);
   thaw_free(ranked);
-  return THAW_OK;
+  thaw_free(score);
+  return ranked ? THAW_OK : THAW_ERR_MEMORY;
 }

@@ -159,6 +159,17 @@ static thaw_status softmax(thaw_onnx_reader *r) {
   return activation(r, THAW_SOFTMAX);
 }
 
+/* Of length 1 over the channels: UnitNormalization. */
+static thaw_status unit_length(thaw_onnx_reader *r) {
+  thaw_onnx_value x;
+  THAW_TRY(thaw_onnx_need(r, 0, &x));
+  int64_t rank = x.axes == THAW_ONNX_FLAT ? 2 : 4, axis = thaw_onnx_integer(r->node, "axis", -1);
+  if (axis < 0) axis += rank;
+  if (axis != (x.axes == THAW_ONNX_NHWC ? 3 : 1)) return thaw_onnx_refuse(r, "is not over the channels");
+  if (thaw_onnx_integer(r->node, "p", 2) != 2) return thaw_onnx_refuse(r, "is not of the Euclidean length");
+  return thaw_onnx_simple(r, "unit_normalization", NULL, x);
+}
+
 /* A limit of Clip: an attribute until version 10, then an input. */
 static thaw_status limit(const thaw_onnx_reader *r, const char *name, size_t input, float *out) {
   const Onnx__AttributeProto *attribute = thaw_onnx_attribute(r->node, name);
@@ -293,6 +304,7 @@ static const struct {
     {"Tanh", hyperbolic_tangent},
     {"Softmax", softmax},
     {"Clip", clip},
+    {"LpNormalization", unit_length},
     {"Concat", concat},
     {"Identity", pass},
     {"Dropout", pass},

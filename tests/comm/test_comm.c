@@ -94,6 +94,19 @@ static void gather_keeps_rank_order_and_sizes(void **state) {
   assert_all_ranks(ok);
 }
 
+/* Rank r brings r letters. */
+static void gather_all_gives_everybody_everything(void **state) {
+  (void)state;
+  size_t sizes[64];
+  char mine[64], all[64 * 64];
+  memset(mine, 'a' + rank(), sizeof mine);
+  for (int r = 0; r < size(); r++) sizes[r] = (size_t)r;
+  bool ok = thaw_comm_gather_all(test_comm, mine, sizes, all) == THAW_OK;
+  for (int r = 0, at = 0; r < size(); r++)
+    for (int i = 0; i < r; i++) ok &= all[at++] == 'a' + r;
+  assert_all_ranks(ok);
+}
+
 static void integers_are_added(void **state) {
   (void)state;
   int64_t sum[2] = {rank() + 1, INT64_C(1) << 50}, most[1] = {rank()};
@@ -159,6 +172,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(different_texts_are_found),
       cmocka_unit_test(broadcast_brings_bytes_and_length),
       cmocka_unit_test(gather_keeps_rank_order_and_sizes),
+      cmocka_unit_test(gather_all_gives_everybody_everything),
       cmocka_unit_test(integers_are_added),
       cmocka_unit_test(many_integers_are_added),
       cmocka_unit_test(shared_memory_is_filled_once_and_read_by_all),

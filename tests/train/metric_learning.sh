@@ -79,6 +79,19 @@ grep -q "no layer 'nothing'" embed.log || fail "unknown layer: $(cat embed.log)"
 "$thaw" inspect arcface.h5 > inspect.log 2>&1
 grep -q cosine_dense inspect.log && fail "the class centres were exported"
 
+cat > further.yaml <<YAML
+name: further
+backbone: {file: arcface.h5, input: [32, 32, 3], preprocessing: caffe}
+head: [{layer: dense, units: 5, activation: softmax}]
+data: {train: train/catalog.yaml}
+training: {loss: categorical_crossentropy, batch_size: 24, epochs: 1, optimizer: adam}
+YAML
+run further 1 further || fail "the exported embedding is no backbone: $(cat further.log)"
+if "$thaw" export arcface-1 -o arcface.onnx > export.log 2>&1; then # built with protobuf-c
+  sed 's/arcface.h5/arcface.onnx/; s/name: further/name: onnx/' further.yaml > onnx.yaml
+  run onnx 1 onnx || fail "the exported ONNX model is no backbone: $(cat onnx.log)"
+fi
+
 write_job no_cosines '' '{name: arcface}'
 refused 'arcface needs cosines' no_cosines
 write_job no_margin "$cosine" triplet
