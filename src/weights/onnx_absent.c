@@ -4,7 +4,8 @@
 #include <string.h>
 
 static thaw_status absent(const char *path) {
-  return thaw_fail(THAW_ERR_DATA, "%s: this thaw was built without ONNX (libprotobuf-c was not found)", path);
+  return thaw_fail(THAW_ERR_DATA,
+                   "%s: this thaw was built without ONNX (libprotobuf-c was not found, or it was switched off)", path);
 }
 
 bool thaw_weight_is_onnx(const char *path) {

@@ -80,7 +80,7 @@ def short(model):
 
 
 def models():
-    for name in ("all_layers", "nested"):
+    for name in ("all_layers", "nested", "more_layers", "shared"):
         with zipfile.ZipFile(os.path.join(MODELS, name + ".keras")) as file:
             text = json.dumps(short(json.loads(file.read("config.json"))), separators=(",", ":"))
         put("model", name + ".json", text)
