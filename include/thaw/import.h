@@ -38,6 +38,10 @@ typedef struct thaw_import_options {
   bool keep_ids;             /* ids and groups of DICOM and NIfTI files are paths and PatientIDs, not keyed hashes */
   const char *id_key;        /* file with the hashes' secret; made where it is missing; NULL: OUTPUT.id-key */
   const char *id_list;       /* file for id,path of every sample; NULL: none */
+  int32_t tile, tile_stride; /* side of the windows that images are cut into, pixels; 0: whole images. stride 0: tile */
+  const char *tile_masks;    /* folder: only windows that show the defect keep the image's class; NULL: all do */
+  const char *tile_normal;   /* class of the others; NULL: "good" */
+  double tile_share;         /* of a window's pixels, above which it shows the defect */
   int32_t group_folder;      /* the n-th part of a path is the group; 0: no */
   const char *path_column, *label_column, *group_column; /* of the CSV header; NULL: "path", "label", "group" */
 } thaw_import_options;

@@ -22,6 +22,8 @@ static const char details[] =
     "The output folder gets train/, validation/ and test/ with one catalog.yaml each (one catalogue in the folder\n"
     "itself without --split), and quarantine.csv with every image that could not be read and why. The split keeps\n"
     "class proportions and never divides a group. The same command gives the same bytes on any number of ranks.\n\n"
+    "--tile cuts large images into windows; those of one image are a group, so no split parts them. With --tile-masks\n"
+    "only windows that show the defect keep the image's class, the others are --tile-normal.\n\n"
     "examples:\n"
     "  thaw import photos --size 224x224 --channels 3 --split 0.8,0.1,0.1 --output shards\n"
     "  mpirun -n 8 thaw import xrays.csv --size 224x224 --split 0.7,0.1,0.2 --output shards\n"
@@ -88,6 +90,11 @@ static thaw_status finish_options(const cli_context *cli, const import_words *wo
   options->keep_bits = words->bits;
   THAW_TRY(parse_size(words->size, options));
   THAW_TRY(parse_split(words->split, options));
+  if (options->tile && (options->tile < 8 || options->tile_stride > options->tile))
+    return thaw_fail(THAW_ERR_USAGE, "windows of %d pixels every %d: a window has at least 8, and none may be left out",
+                     options->tile, options->tile_stride ? options->tile_stride : options->tile);
+  if (!options->tile && (options->tile_masks || options->tile_stride))
+    return thaw_fail(THAW_ERR_USAGE, "--tile-masks and --tile-stride go with --tile");
   if (!options->output) return thaw_fail(THAW_ERR_USAGE, "thaw import needs --output FOLDER");
   return THAW_OK;
 }
@@ -127,6 +134,16 @@ thaw_status cli_import(cli_context *cli) {
        .help = "an empty cell of such a column is unknown, not 0"},
       {"subgroups", .kind = CLI_TEXT, .target = &o.attributes, .value = "A,B,...",
        .help = "columns of a CSV list (sex, site, scanner) that evaluate tells subgroups by"},
+      {"tile", .kind = CLI_INT, .target = &o.tile, .high = 65500,
+       .help = "cut images into windows of this side, pixels, each a sample; 0: whole images"},
+      {"tile-stride", .kind = CLI_INT, .target = &o.tile_stride, .high = 65500, .help = "pixels from window to window",
+       .fallback = "the window's side: no overlap"},
+      {"tile-masks", .kind = CLI_TEXT, .target = &o.tile_masks, .value = "FOLDER",
+       .help = "KIND/NAME_mask.png for .../KIND/NAME.png: windows without the defect become --tile-normal"},
+      {"tile-normal", .kind = CLI_TEXT, .target = &o.tile_normal, .value = "NAME", .help = "their class",
+       .fallback = "good"},
+      {"tile-share", .kind = CLI_FLOAT, .target = &o.tile_share, .high = 1,
+       .help = "share of a window's pixels above which it shows the defect"},
       {"group-folder", .kind = CLI_INT, .target = &o.group_folder, .high = 64,
        .help = "the group is the N-th part of the image's path"},
       {"window", .kind = CLI_TEXT, .target = &o.window, .value = "NAME[,..]",

@@ -43,6 +43,9 @@ thaw_status thaw_npy__parse(const char *name, import_block *block, import_array 
 thaw_status thaw_npz__read(const char *path, const char *wanted, const char *const *usual,
                            import_array *out) THAW_CHECKED;
 
+/* Windows of images as samples (tiles.c). */
+typedef struct import_tiles import_tiles;
+
 /* The samples of the source in source order; the same on every rank. */
 typedef struct import_source {
   const char *name;  /* of the file or folder, for messages */
@@ -65,6 +68,7 @@ typedef struct import_source {
   thaw_axis axis;
   int64_t (*neighbour)[2];  /* [count] samples before and behind in the series, of 2.5-D stacks over files; or NULL */
   struct import_open *open; /* files of frames that were read last */
+  import_tiles *tiles;      /* NULL: samples are whole images */
   bool in_folders;          /* ids are paths below a folder of class folders */
   bool hide_paths;          /* paths may name people: ids stand for them in messages */
 } import_source;
@@ -121,6 +125,13 @@ thaw_status thaw_import__take_cells(const thaw_csv *csv, const import_columns *c
 /* Labels of a source from cells of 1, 0, -1 (unknown) or nothing. */
 thaw_status thaw_import__answers(const import_columns *columns, char ***cell, const int64_t *line, size_t count,
                                  bool blank_unknown, import_source *out) THAW_CHECKED;
+
+/* [collective] tiles.c: with --tile, the images of the source become their windows. */
+thaw_status thaw_import__tile(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
+                              import_source *source) THAW_CHECKED;
+/* [local] */
+thaw_status thaw_import__tile_image(const import_source *source, int64_t i, thaw_image *out) THAW_CHECKED;
+void thaw_import__free_tiles(import_source *source);
 
 /* [collective] Dispatch by what `options->source` is; applies first, limit and class names. */
 thaw_status thaw_import__open(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,

@@ -7,6 +7,7 @@
 
 void thaw_import__close(import_source *source) {
   thaw_import__close_files(source);
+  thaw_import__free_tiles(source);
   thaw_import__release(&source->images.block);
   thaw_strings_clear(&source->classes);
   thaw_strings_clear(&source->attribute_names);
@@ -132,6 +133,7 @@ thaw_status thaw_import__open(thaw_comm *comm, const thaw_import_options *option
   thaw_status status = open_kind(comm, options, log, out);
   if (status == THAW_OK) status = thaw_agree(comm, group_by_folder(options, out));
   if (status == THAW_OK) status = thaw_import__medical(comm, options, log, out);
+  if (status == THAW_OK) status = thaw_import__tile(comm, options, log, out);
   if (status == THAW_OK) status = thaw_agree(comm, order_classes(options, out));
   if (status != THAW_OK) thaw_import__close(out);
   return status;
@@ -156,6 +158,7 @@ static thaw_status array_image(const import_array *array, int64_t i, thaw_image 
 
 thaw_status thaw_import__image(const import_source *source, int64_t i, thaw_image *out) {
   *out = (thaw_image){0};
+  if (source->tiles) return thaw_import__tile_image(source, i, out);
   if (source->frame && source->frame[i] >= 0) return thaw_import__medical_image(source, i, out);
   if (source->path) return thaw_image_read(source->path[i], out);
   return array_image(&source->images, i, out);
