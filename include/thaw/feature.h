@@ -39,6 +39,9 @@ void thaw_features_close(thaw_features *features); /* [local] accepts NULL */
  * so. */
 thaw_status thaw_features_limit_later(thaw_features *features, thaw_comm *comm, int32_t views, int64_t more,
                                       thaw_log *log, int32_t *fit_out) THAW_CHECKED;
+/* [local] From now on samples that are read are numbers in this list, as thaw_catalog_selection has it; borrowed, NULL:
+ * all samples. Filling is of all samples. */
+void thaw_features_select(thaw_features *features, const int64_t *sample);
 /* [local] Floats per sample. */
 size_t thaw_features_floats(const thaw_features *features);
 /* [collective] Makes view `view` (-1: without augmentation) available: nothing to do when it is cached; else every rank

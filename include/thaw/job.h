@@ -49,6 +49,8 @@ typedef struct thaw_data_config {
   int32_t samples_per_class; /* samples of one class side by side in a batch; 0: off */
   int32_t sampling;          /* 0 natural, each sample once per epoch; 1 balanced, each class equally often */
   char *stage;               /* folder on a disk of each node, may name environment variables; NULL: none */
+  int32_t folds, fold;       /* cross-validation: of `folds` parts of the training data number `fold`, from 1 on, is the
+                                validation data; folds 0: off */
   bool stage_keep;           /* what was staged stays for the next run, default true */
   int32_t leaks;             /* thaw_leaks_rule: what is in two of the data sets, default refuse */
 } thaw_data_config;

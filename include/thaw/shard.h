@@ -77,6 +77,17 @@ thaw_status thaw_catalog_groups(thaw_catalog *catalog, int64_t first, int64_t co
 /* Whether a shard has groups; where it has none, thaw_catalog_groups makes up one per sample. */
 thaw_status thaw_catalog_grouped(thaw_catalog *catalog, int32_t shard, bool *out) THAW_CHECKED;
 
+/* From now on the catalogue is `count` of its samples, in this order, under indices 0 .. count-1: count, digest, labels
+ * (where they were read before), ids, groups and pixels. Once. */
+thaw_status thaw_catalog_select(thaw_catalog *catalog, const int64_t *sample, int64_t count) THAW_CHECKED;
+/* [count] Their indices among all samples; NULL: no selection. Borrowed. */
+const int64_t *thaw_catalog_selection(const thaw_catalog *catalog);
+/* Cross-validation: fold [count] 0 .. folds-1 of every sample. Groups stay whole, the classes' shares are even, as
+ * scikit-learn's StratifiedGroupKFold makes them; a pure function of labels and groups. THAW_ERR_DATA when there are
+ * fewer groups than folds. */
+enum { THAW_MAX_FOLDS = 100 };
+thaw_status thaw_catalog_folds(thaw_catalog *catalog, int32_t folds, uint8_t *fold) THAW_CHECKED;
+
 /* ------------------------------------------------------------------ staging
  * Copies of shards on a disk of this node, in FOLDER/thaw-stage-UID. A copy is proved by reading it back, and a thaw
  * shard's also by the digest that the catalogue tells; it is used again while its source has the same size and time of

@@ -14,6 +14,7 @@ typedef struct thaw_session_data {
   thaw_catalog *catalog;         /* NULL: absent */
   const thaw_dataset_info *info; /* borrowed from catalog */
   const thaw_labels *labels;     /* borrowed from catalog; NULL when it has none */
+  thaw_catalog *whole;           /* with data.folds: all samples, whose features are cached; else NULL */
   thaw_features *features;       /* of the present phase */
 } thaw_session_data;
 

@@ -1,4 +1,5 @@
 /* thaw evaluate: loss, metrics, per-class table and confusion of a trained run, every sample exactly once. */
+#include "cli/evaluate.h"
 #include "cli/leaks.h"
 #include "cli/predictions.h"
 #include "cli/run.h"
@@ -146,9 +147,8 @@ static thaw_status write_predictions(const thaw_session_data *data, const thaw_e
   return status;
 }
 
-/* [local] rank 0 */
-static thaw_status write_files(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *e,
-                               const cli_scores *scores, const char *folder) {
+thaw_status cli_evaluation_write(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *e,
+                                 const cli_scores *scores, const char *folder) {
   THAW_TRY(thaw_folder_create(folder));
   char *json = thaw_path_join(folder, "evaluation.json"), *rows = thaw_path_join(folder, "predictions.h5");
   char *plot = thaw_path_join(folder, "confusion.png");
@@ -164,8 +164,8 @@ static thaw_status write_files(const cli_run *run, const thaw_session_data *data
   return status;
 }
 
-static void print_result(cli_context *cli, const thaw_session *s, const thaw_session_data *data,
-                         const thaw_evaluation *e, const cli_scores *scores) {
+void cli_evaluation_print(cli_context *cli, const thaw_session *s, const thaw_session_data *data,
+                          const thaw_evaluation *e, const cli_scores *scores) {
   thaw_text text = {0};
   thaw_text_add(&text, "samples %lld\nloss %.6f\n", (long long)e->count, e->loss);
   for (int32_t m = 0; m < e->metrics; m++) thaw_text_add(&text, "%s %.6f\n", s->metric[m].name, e->metric[m]);
@@ -194,8 +194,8 @@ static thaw_status finish(cli_context *cli, const cli_run *run, const evaluate_o
   if (!o->subgroups && beside && thaw_file_exists(beside)) request.subgroups = beside;
   cli_scores scores = {0};
   thaw_status status = place && beside ? cli_scores_make(&request, &scores) : THAW_ERR_MEMORY;
-  if (status == THAW_OK) print_result(cli, run->session, data, e, &scores);
-  if (status == THAW_OK) status = write_files(run, data, e, &scores, folder);
+  if (status == THAW_OK) cli_evaluation_print(cli, run->session, data, e, &scores);
+  if (status == THAW_OK) status = cli_evaluation_write(run, data, e, &scores, folder);
   cli_scores_clear(&scores);
   thaw_free(place);
   thaw_free(beside);
@@ -225,7 +225,8 @@ static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate
     return thaw_fail(THAW_ERR_USAGE, "--operating-point %s needs validation data other than what is evaluated",
                      o->rule);
   thaw_evaluation e = {0}, validation = {0};
-  THAW_TRY(cli_leaks_evaluate(cli, run->job, data->catalog));
+  bool fold = run->job->data.folds && data == &s->validation; /* of the training data, and disjoint by group */
+  if (!fold) THAW_TRY(cli_leaks_evaluate(cli, run->job, data->catalog));
   THAW_TRY(thaw_session_evaluate(s, cli->comm, data, "evaluate", true, cli->log, &e));
   thaw_status status = THAW_OK;
   if (apart) status = thaw_session_evaluate(s, cli->comm, &s->validation, "validation", true, cli->log, &validation);

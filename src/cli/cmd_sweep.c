@@ -1,4 +1,6 @@
 /* thaw sweep: many trainings from one job. */
+#include "cli/cross_validation.h"
+#include "cli/leaks.h"
 #include "cli/quarantine.h"
 #include "cli/run.h"
 #include "thaw/layer.h"
@@ -22,13 +24,18 @@ static const char details[] =
     "(--group for several ranks on one). The folder gets sweep.csv, sweep.png and the link `best`, which is a run as\n"
     "any other: thaw evaluate OUTPUT/best. A stopped or killed sweep goes on with --resume. A candidate that diverges\n"
     "ranks last. --keys lists what can be tried.\n\n"
+    "--folds K (or folds: K) makes it a cross-validation: the training data are divided into K parts, whole groups\n"
+    "(patients) in each and the same share of every class, and each candidate is trained K times and ranked by its\n"
+    "mean. The best one's out-of-fold predictions and their figures go to OUTPUT/cross_validation. A job without\n"
+    "`sweep` is then its own only candidate.\n\n"
     "  mpirun -n 8 thaw sweep sweep.yaml\n"
-    "  thaw sweep sweep.yaml --resume\n";
+    "  thaw sweep sweep.yaml --resume\n"
+    "  mpirun -n 5 thaw sweep job.yaml --folds 5\n";
 
 typedef struct sweep_options {
   thaw_sweep_options run;
   thaw_sweep_request request;
-  int32_t table;
+  int32_t table, bootstrap;
   bool keys;
 } sweep_options;
 
@@ -59,6 +66,19 @@ static thaw_status parse(cli_context *cli, sweep_options *o) {
        .high = 10000,
        .fallback = "as the file says",
        .help = "candidates of a random search or of halving"},
+      {.name = "folds",
+       .kind = CLI_INT,
+       .target = &o->request.folds,
+       .low = 2,
+       .high = THAW_MAX_FOLDS,
+       .value = "K",
+       .fallback = "as the file says",
+       .help = "cross-validation: each candidate is trained K times, without one part of the training data"},
+      {.name = "bootstrap",
+       .kind = CLI_INT,
+       .target = &o->bootstrap,
+       .high = 100000,
+       .help = "replicates for the 95 % intervals of a cross-validation; 0: none"},
       {.name = "table", .kind = CLI_INT, .target = &o->table, .high = 10000, .help = "rows that are shown, 0: all"},
       {.name = "keys", .kind = CLI_FLAG, .target = &o->keys, .help = "list the keys of the section `sweep`, and end"},
       cli_isa_option(&o->run.isa),
@@ -110,15 +130,17 @@ static thaw_status sweep_file(cli_context *cli, const sweep_options *o) {
   THAW_TRY(read_plan(cli, o, &schemas, &sweep));
   const thaw_job *job = sweep->candidate[0].run[0].job;
   thaw_status status = cli_quarantine_job(cli, job);
+  if (status == THAW_OK) status = cli_leaks_job(cli, job);
   if (status == THAW_OK) status = cli_watchdog(cli, job->training.watchdog_seconds);
   if (status == THAW_OK) status = thaw_sweep_train(cli->comm, sweep, &o->run, cli->log);
   if (status == THAW_OK) status = cli_share_status(cli, cli_is_root(cli) ? finish(cli, sweep, o->table) : THAW_OK);
+  if (status == THAW_OK && sweep->folds) status = cli_cross_validate(cli, sweep, o->run.isa, o->bootstrap);
   thaw_sweep_destroy(sweep);
   return status;
 }
 
 thaw_status cli_sweep(cli_context *cli) {
-  sweep_options o = {.run = {.group = 1}, .table = 20};
+  sweep_options o = {.run = {.group = 1}, .table = 20, .bootstrap = 1000};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
   if (o.keys) {

@@ -15,7 +15,7 @@ typedef struct checker {
 /* `monitor` is the loss or a metric, with "val_" in front for the validation data's. */
 static thaw_status check_monitor(const checker *c, const char *section, char **monitor) {
   const thaw_training_config *training = &c->job->training;
-  bool has_validation = c->job->data.validation != NULL;
+  bool has_validation = c->job->data.validation != NULL || c->job->data.folds;
   if (!*monitor) {
     *monitor = thaw_arena_text(c->job->arena, has_validation ? "val_loss" : "loss");
     return *monitor ? THAW_OK : THAW_ERR_MEMORY;
@@ -91,6 +91,19 @@ static thaw_status check_crop(const checker *c, const thaw_yaml *root) {
                      "%.15g is out of range: 0 (off), or the smallest kept fraction, 0.05 .. 1", augment->crop);
 }
 
+static thaw_status check_folds(const checker *c, const thaw_yaml *root) {
+  const thaw_data_config *data = &c->job->data;
+  const thaw_yaml *section = thaw_yaml_get(root, "data"), *node = thaw_yaml_get(section, "folds");
+  int32_t line = node ? node->line : section ? section->line : root->line;
+  if (!data->folds) return THAW_OK;
+  if (data->folds < 2) return config_fail(c->source, line, "data.folds", "expected 2 folds at least, or 0");
+  if (data->fold > data->folds)
+    return config_fail(c->source, line, "data.fold", "%d of %d folds", data->fold, data->folds);
+  if (data->validation)
+    return config_fail(c->source, line, "data.folds", "goes without data.validation: the fold is the validation data");
+  return THAW_OK;
+}
+
 /* `auto` decides by itself: it stands alone, once, and nothing is frozen again in its phase. */
 static thaw_status check_auto(const checker *c) {
   int32_t seen = 0;
@@ -137,6 +150,7 @@ thaw_status config_check_job(const config_source *source, const thaw_yaml *root,
   THAW_TRY(check_metrics(&c));
   THAW_TRY(check_labels(&c));
   THAW_TRY(check_crop(&c, root));
+  THAW_TRY(check_folds(&c, root));
   THAW_TRY(check_samples_per_class(&c, root));
   THAW_TRY(check_reduce_lr(&c));
   THAW_TRY(check_accumulate(&c));

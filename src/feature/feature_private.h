@@ -54,6 +54,10 @@ struct thaw_features {
   double limit_bytes;               /* 0: none */
   double opened;                    /* wall clock, seconds: entries used since then are in use by this run */
 
+  const int64_t *select; /* the caller's samples among all; NULL: all */
+  uint64_t *selected;    /* [selected_capacity] room for one call's samples */
+  size_t selected_capacity;
+
   bool caching;                  /* new views are cached; the same on every rank; a full disk ends it */
   int64_t block_rows, unit_rows; /* whole blocks of every cut make a unit */
   int32_t blocks;

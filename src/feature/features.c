@@ -80,6 +80,7 @@ void thaw_features_close(thaw_features *f) {
   thaw_views_clear(f);
   thaw_later_clear(f);
   thaw_free(f->expected);
+  thaw_free(f->selected);
   thaw_free(f->pixels);
   thaw_free(f->wide);
   thaw_free(f->half);
@@ -171,7 +172,27 @@ static thaw_status read_computed(thaw_features *f, const uint64_t *sample, int32
   return THAW_OK;
 }
 
+void thaw_features_select(thaw_features *f, const int64_t *sample) {
+  f->select = sample;
+}
+
+/* The caller's samples as numbers among all. */
+static thaw_status find_selected(thaw_features *f, const uint64_t **sample, int32_t count) {
+  if (!f->select || count == 0) return THAW_OK;
+  if ((size_t)count > f->selected_capacity) {
+    thaw_free(f->selected);
+    f->selected_capacity = 0;
+    f->selected = thaw_new((size_t)count, sizeof *f->selected);
+    if (!f->selected) return THAW_ERR_MEMORY;
+    f->selected_capacity = (size_t)count;
+  }
+  for (int32_t i = 0; i < count; i++) f->selected[i] = (uint64_t)f->select[(*sample)[i]];
+  *sample = f->selected;
+  return THAW_OK;
+}
+
 thaw_status thaw_features_read(thaw_features *f, const uint64_t *sample, int32_t count, int32_t number, float *out) {
+  THAW_TRY(find_selected(f, &sample, count));
   thaw_view *view = thaw_view_ready(f, number);
   if (!view) return read_computed(f, sample, count, number, out);
   thaw_status status = read_cached(f, view, sample, count, out);
@@ -185,6 +206,7 @@ thaw_status thaw_features_read(thaw_features *f, const uint64_t *sample, int32_t
 
 thaw_status thaw_features_expect(thaw_features *f, const uint64_t *sample, int32_t count, int32_t number) {
   if (count == 0 || thaw_view_ready(f, number)) return THAW_OK;
+  THAW_TRY(find_selected(f, &sample, count));
   return thaw_feature_announce(f, sample, count, number);
 }
 

@@ -15,6 +15,7 @@ void thaw_catalog_close(thaw_catalog *catalog) {
   thaw_strings_clear(&catalog->info.classes);
   thaw_free(catalog->entry);
   thaw_free(catalog->label_memory);
+  thaw_free(catalog->select);
   thaw_free(catalog->path);
   thaw_free(catalog);
 }
@@ -125,7 +126,7 @@ static thaw_status sum_up(thaw_catalog *catalog) {
   if (info->count && info->count != count)
     return thaw_fail(THAW_ERR_DATA, "%s: 'count' is %lld, the shards add up to %lld", catalog->path,
                      (long long)info->count, (long long)count);
-  info->count = count;
+  info->count = catalog->total = count;
   if (info->label_kind == THAW_LABEL_MULTI && info->classes.count && info->classes.count != (size_t)info->label_width)
     return thaw_fail(THAW_ERR_DATA, "%s: %zu class names, the labels have %d columns", catalog->path,
                      info->classes.count, (int)info->label_width);
@@ -228,9 +229,9 @@ typedef struct stretch {
 } stretch;
 
 static thaw_status next_stretch(thaw_catalog *catalog, int64_t first, int64_t count, stretch *out) {
-  if (first < 0 || count < 0 || first + count > catalog->info.count)
+  if (first < 0 || count < 0 || first + count > catalog->total)
     return thaw_fail(THAW_ERR_INTERNAL, "%s: samples %lld..%lld of %lld", catalog->path, (long long)first,
-                     (long long)(first + count), (long long)catalog->info.count);
+                     (long long)(first + count), (long long)catalog->total);
   const int32_t shard = find_shard(catalog, first);
   out->entry = &catalog->entry[shard];
   out->row = first - out->entry->first;
@@ -238,7 +239,14 @@ static thaw_status next_stretch(thaw_catalog *catalog, int64_t first, int64_t co
   return thaw_shard__handle(catalog, shard, &out->handle);
 }
 
-thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) {
+/* [local] Whether a run of samples lies in the selection. */
+static thaw_status check_selected(const thaw_catalog *catalog, int64_t first, int64_t count) {
+  if (first >= 0 && count >= 0 && first + count <= catalog->info.count) return THAW_OK;
+  return thaw_fail(THAW_ERR_INTERNAL, "%s: samples %lld..%lld of a selection of %lld", catalog->path, (long long)first,
+                   (long long)(first + count), (long long)catalog->info.count);
+}
+
+static thaw_status read_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) {
   const thaw_dataset_info *info = &catalog->info;
   const thaw_h5_type type = info->bits == 16 ? THAW_H5_U16 : THAW_H5_U8;
   const size_t bytes = (size_t)info->h * (size_t)info->w * (size_t)info->c * (info->bits == 16 ? 2 : 1);
@@ -251,6 +259,16 @@ thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t co
     count -= part.rows;
     out += (size_t)part.rows * bytes;
   }
+  return THAW_OK;
+}
+
+thaw_status thaw_catalog_pixels(thaw_catalog *catalog, int64_t first, int64_t count, void *pixels) {
+  const thaw_dataset_info *info = &catalog->info;
+  const size_t bytes = (size_t)info->h * (size_t)info->w * (size_t)info->c * (info->bits == 16 ? 2 : 1);
+  if (!catalog->select) return read_pixels(catalog, first, count, pixels);
+  THAW_TRY(check_selected(catalog, first, count));
+  for (int64_t i = 0; i < count; i++)
+    THAW_TRY(read_pixels(catalog, catalog->select[first + i], 1, (char *)pixels + (size_t)i * bytes));
   return THAW_OK;
 }
 
@@ -290,9 +308,25 @@ static thaw_status collect_strings(thaw_catalog *catalog, int64_t first, int64_t
   return THAW_OK;
 }
 
+/* Few are read one by one, many from all. */
+static thaw_status collect_selected(thaw_catalog *catalog, int64_t first, int64_t count, bool groups,
+                                    thaw_strings *out) {
+  enum { FEW = 16 };
+  thaw_strings all = {0};
+  const int64_t *at = catalog->select + first;
+  THAW_TRY(check_selected(catalog, first, count));
+  if (count > FEW) THAW_TRY(collect_strings(catalog, 0, catalog->total, groups, &all));
+  thaw_status status = THAW_OK;
+  for (int64_t i = 0; i < count && status == THAW_OK; i++)
+    status = count > FEW ? thaw_strings_add(out, all.item[at[i]]) : collect_strings(catalog, at[i], 1, groups, out);
+  thaw_strings_clear(&all);
+  return status;
+}
+
 static thaw_status get_strings(thaw_catalog *catalog, int64_t first, int64_t count, bool groups, thaw_strings *out) {
   *out = (thaw_strings){0};
-  thaw_status status = collect_strings(catalog, first, count, groups, out);
+  thaw_status status = catalog->select ? collect_selected(catalog, first, count, groups, out)
+                                       : collect_strings(catalog, first, count, groups, out);
   if (status != THAW_OK) thaw_strings_clear(out);
   return status;
 }

@@ -40,6 +40,8 @@ struct thaw_catalog {
   void *label_memory; /* NULL until asked for */
   thaw_labels labels; /* of label_memory */
   bool labels_read;
+  int64_t total;   /* samples of all shards */
+  int64_t *select; /* [info.count] of a selection: their places among all; NULL: all */
 };
 
 extern const char *const thaw_shard__kinds[4]; /* by thaw_label_kind */

@@ -50,27 +50,33 @@ static thaw_status make_key(const thaw_sweep *s, char out[THAW_DIGEST_TEXT]) {
   return status;
 }
 
-/* [local] rank 0. A folder belongs to one sweep; the file that says so is written last. */
-static thaw_status claim_folder(const thaw_sweep *s, const thaw_sweep_options *o) {
-  char key[THAW_DIGEST_TEXT], *there = NULL;
+/* [local] rank 0. A folder belongs to one sweep. */
+static thaw_status check_folder(const thaw_sweep *s, const thaw_sweep_options *o, const char *path, const char *key) {
+  char *there = NULL;
   size_t size = 0;
+  if (o->overwrite || !thaw_file_exists(path)) return THAW_OK;
+  THAW_TRY(thaw_file_read(path, THAW_DIGEST_TEXT, &there, &size));
+  bool same = strcmp(there, key) == 0;
+  thaw_free(there);
+  if (!same)
+    return thaw_fail(THAW_ERR_USAGE, "%s: holds another sweep: give another --output, or --overwrite", s->output);
+  if (o->resume) return THAW_OK;
+  return thaw_fail(
+      THAW_ERR_USAGE,
+      "%s: holds an earlier run of this sweep: --resume goes on with it, --overwrite starts anew and loses "
+      "it",
+      s->output);
+}
+
+/* [local] rank 0. `claim`: the folder is this sweep's from now on; else it only must not be another's. */
+static thaw_status claim_folder(const thaw_sweep *s, const thaw_sweep_options *o, bool claim) {
+  char key[THAW_DIGEST_TEXT];
   THAW_TRY(make_key(s, key));
   char *path = thaw_path_join(s->output, "sweep.key");
-  if (!path) return THAW_ERR_MEMORY;
-  thaw_status status = thaw_file_exists(path) ? thaw_file_read(path, THAW_DIGEST_TEXT, &there, &size) : THAW_OK;
-  if (status == THAW_OK && there && !o->overwrite) {
-    if (strcmp(there, key) != 0)
-      status = thaw_fail(THAW_ERR_USAGE, "%s: holds another sweep: give another --output, or --overwrite", s->output);
-    else if (!o->resume)
-      status =
-          thaw_fail(THAW_ERR_USAGE,
-                    "%s: holds an earlier run of this sweep: --resume goes on with it, --overwrite starts anew and "
-                    "loses it",
-                    s->output);
-  }
-  if (status == THAW_OK) status = thaw_folder_create(s->output);
-  if (status == THAW_OK) status = thaw_file_write(path, key, strlen(key));
-  thaw_free(there);
+  thaw_status status = path ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK && !claim) status = check_folder(s, o, path, key);
+  if (status == THAW_OK && claim) status = thaw_folder_create(s->output);
+  if (status == THAW_OK && claim) status = thaw_file_write(path, key, strlen(key));
   thaw_free(path);
   return status;
 }
@@ -242,7 +248,6 @@ static thaw_status halve(runner *r, int32_t *run) {
 static thaw_status fill_cache(runner *r) {
   const thaw_job *job = run_at(r->sweep, 0)->job;
   const thaw_augment_config *augment = &job->data.augment;
-  if (!job->cache.enabled) return THAW_OK;
   const thaw_session_options wanted = {
       .train = true, .validation = true, .labels_needed = true, .isa = r->options->isa, .ahead = true};
   thaw_session *session;
@@ -260,6 +265,7 @@ static thaw_status fill_cache(runner *r) {
 static thaw_status run_all(runner *r) {
   thaw_sweep *s = r->sweep;
   THAW_TRY(fill_cache(r));
+  THAW_TRY(thaw_agree(r->comm, thaw_comm_rank(r->comm) == 0 ? claim_folder(s, r->options, true) : THAW_OK));
   int32_t *run = thaw_new((size_t)s->candidates * (size_t)sweep_runs(s), sizeof *run);
   THAW_TRY(thaw_agree(r->comm, run ? THAW_OK : THAW_ERR_MEMORY));
   thaw_status status;
@@ -277,7 +283,7 @@ thaw_status thaw_sweep_train(thaw_comm *comm, thaw_sweep *sweep, const thaw_swee
   int32_t width = options->group > size ? size : options->group < 1 ? 1 : options->group;
   runner r = {.comm = comm, .sweep = sweep, .options = options, .log = log, .groups = size / width};
   r.mine = rank / width < r.groups ? rank / width : r.groups - 1; /* what is left over joins the last group */
-  THAW_TRY(thaw_agree(comm, rank == 0 ? claim_folder(sweep, options) : THAW_OK));
+  THAW_TRY(thaw_agree(comm, rank == 0 ? claim_folder(sweep, options, false) : THAW_OK));
   thaw_info(log, "%s: %d candidate%s, %d run%s, on %d group%s of %d rank%s", sweep->name, sweep->candidates,
             sweep->candidates == 1 ? "" : "s", sweep->candidates * sweep_runs(sweep),
             sweep->candidates * sweep_runs(sweep) == 1 ? "" : "s", r.groups, r.groups == 1 ? "" : "s", width,

@@ -218,8 +218,9 @@ static thaw_status open_data_features(thaw_session *s, thaw_comm *comm, thaw_fea
   for (int i = 1; i < 3; i++) more += data[i]->catalog ? data[i]->info->count : 0;
   for (int i = 0; i < 3; i++) {
     if (!data[i]->catalog) continue;
-    desc->catalog = data[i]->catalog;
+    desc->catalog = data[i]->whole ? data[i]->whole : data[i]->catalog;
     THAW_TRY(thaw_features_open(comm, desc, log, &data[i]->features));
+    if (data[i]->whole) thaw_features_select(data[i]->features, thaw_catalog_selection(data[i]->catalog));
     if (i == 0)
       THAW_TRY(thaw_features_limit_later(data[i]->features, comm, augment->enabled ? augment->views : 1, more, log,
                                          &desc->later_count));

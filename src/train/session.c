@@ -262,7 +262,9 @@ static thaw_status open_all_data(thaw_session *s, const thaw_session_options *o)
   const thaw_data_config *data = &s->job->data;
   const char *test = o->catalog ? o->catalog : data->test;
   if (o->train) THAW_TRY(open_data(s, data->train, true, &s->train));
-  if (o->validation && data->validation) THAW_TRY(open_data(s, data->validation, true, &s->validation));
+  const char *validation = data->folds ? data->train : data->validation;
+  if (o->validation && validation) THAW_TRY(open_data(s, validation, true, &s->validation));
+  THAW_TRY(train_folds_open(s));
   if (o->test && test) THAW_TRY(open_data(s, test, o->labels_needed, &s->test));
   if (!s->loss->evaluate_batch) { /* triplets can be judged on persons that were not trained on */
     THAW_TRY(same_classes(&s->train, &s->validation));
@@ -323,6 +325,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   if (status == THAW_OK) status = read_data(s, comm, &s->train);
   if (status == THAW_OK) status = read_data(s, comm, &s->validation);
   if (status == THAW_OK) status = read_data(s, comm, &s->test);
+  if (status == THAW_OK) status = train_folds_apply(s, comm);
   if (status == THAW_OK) status = thaw_agree(comm, warn_small_classes(s, log));
   if (status == THAW_OK) status = thaw_agree(comm, train_targets_fit(s));
   if (status != THAW_OK) {
@@ -336,6 +339,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
 static void close_data(thaw_session_data *data) {
   thaw_features_close(data->features);
   thaw_catalog_close(data->catalog);
+  thaw_catalog_close(data->whole);
 }
 
 void thaw_session_destroy(thaw_session *s) {

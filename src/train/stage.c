@@ -7,13 +7,17 @@
 
 #include <string.h>
 
-enum { MOST_DATA = 3, MARGIN_BYTES = 16 << 20 };
+enum { MOST_DATA = 6, MARGIN_BYTES = 16 << 20 };
 
-static int list_catalogs(const thaw_session *s, thaw_catalog *out[MOST_DATA]) {
+/* With `again` also those of the same files: the parts of a cross-validation. */
+static int list_catalogs(const thaw_session *s, bool again, thaw_catalog *out[MOST_DATA]) {
   const thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
   int count = 0;
-  for (int i = 0; i < MOST_DATA; i++)
-    if (data[i]->catalog) out[count++] = data[i]->catalog;
+  for (int i = 0; i < 3; i++) {
+    bool same = i == 1 && s->train.catalog && s->job->data.folds;
+    if (data[i]->catalog && (again || !same)) out[count++] = data[i]->catalog;
+    if (data[i]->whole && again) out[count++] = data[i]->whole;
+  }
   return count;
 }
 
@@ -46,7 +50,7 @@ static void draw(void *log, int64_t bytes) {
 /* [local] on rank 0 of the node. */
 static thaw_status copy_all(thaw_session *s, thaw_stage_progress *progress) {
   thaw_catalog *catalog[MOST_DATA];
-  int count = list_catalogs(s, catalog);
+  int count = list_catalogs(s, false, catalog);
   int64_t bytes = 0, missing = 0;
   char *folder = NULL;
   THAW_TRY(find_folder(s, &folder));
@@ -64,7 +68,7 @@ static thaw_status copy_all(thaw_session *s, thaw_stage_progress *progress) {
 /* [collective] */
 static thaw_status use_copies(thaw_session *s, thaw_comm *comm, bool leads) {
   thaw_catalog *catalog[MOST_DATA];
-  int count = list_catalogs(s, catalog);
+  int count = list_catalogs(s, true, catalog);
   char *folder = leads ? thaw_copy_text(thaw_stage_folder(s->stage)) : NULL;
   thaw_status status = thaw_comm_node_share_text(comm, &folder);
   if (status == THAW_OK && !folder) status = THAW_ERR_MEMORY;

@@ -38,6 +38,12 @@ thaw_status train_targets_fit(thaw_session *session);
 /* [local] The same from a checkpoint's numbers, [2][outputs]. */
 thaw_status train_targets_set(thaw_session *session, const double *target);
 
+/* Cross-validation (folds.c). [local] Once the data are open: all samples beside the selection. */
+bool train_has_folds(const thaw_session *session);
+thaw_status train_folds_open(thaw_session *session);
+/* [collective] Once labels are read: training and validation data become their parts. */
+thaw_status train_folds_apply(thaw_session *session, thaw_comm *comm);
+
 /* [collective] Copies the shards of all open data to a disk of each node, where the job says so (stage.c). */
 thaw_status train_stage(thaw_session *session, thaw_comm *comm, const thaw_session_options *options, thaw_log *log);
 

@@ -31,7 +31,7 @@ head:
   - {layer: dense, units: 8, activation: relu}
   - {layer: dropout, rate: 0.2}
   - {layer: dense, units: 3, activation: softmax}
-data: {train: train, validation: validation}
+data: {train: train, validation: validation, leaks: ignore}
 training: {loss: categorical_crossentropy, batch_size: 16, epochs: ${2:-3}, optimizer: adam}
 YAML
 }
