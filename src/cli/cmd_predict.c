@@ -1,4 +1,5 @@
 /* thaw predict: probabilities and classes for shards, or for images straight from a folder. */
+#include "cli/predict_tiles.h"
 #include "cli/predictions.h"
 #include "cli/run.h"
 #include "thaw/memory.h"
@@ -8,7 +9,10 @@
 typedef struct predict_options {
   const char *checkpoint, *output, *isa;
   bool strict;
+  predict_tiles tiles;
 } predict_options;
+
+static const char *const merges[] = {"mean", "max", NULL};
 
 static thaw_status parse(cli_context *cli, predict_options *o) {
   const cli_option options[] = {
@@ -21,6 +25,29 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
        .help = "CSV, or HDF5 when the name ends with .h5"},
       cli_checkpoint_option(&o->checkpoint),
       {.name = "strict", .kind = CLI_FLAG, .target = &o->strict, .help = "an image that cannot be read is an error"},
+      {.name = "tile",
+       .kind = CLI_INT,
+       .target = &o->tiles.tile,
+       .high = 65500,
+       .help = "take images in windows of this side, pixels, and merge their outputs; 0: whole images"},
+      {.name = "tile-stride",
+       .kind = CLI_INT,
+       .target = &o->tiles.stride,
+       .high = 65500,
+       .fallback = "half the window",
+       .help = "pixels from window to window"},
+      {.name = "merge", .kind = CLI_CHOICE, .target = &o->tiles.merge, .choices = merges, .help = "of windows"},
+      {.name = "maps",
+       .kind = CLI_TEXT,
+       .target = &o->tiles.maps,
+       .value = "FOLDER",
+       .help = "with --tile: heat maps of an output over each image, 0001.png ... in the order of the rows"},
+      {.name = "map-class",
+       .kind = CLI_TEXT,
+       .target = &o->tiles.class,
+       .value = "NAME",
+       .fallback = "the last",
+       .help = "whose output"},
       cli_isa_option(&o->isa),
   };
   const cli_usage usage = {
@@ -28,13 +55,22 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
       .min = 2,
       .max = 2,
       .options = options,
-      .count = 4,
+      .count = sizeof options / sizeof *options,
       .summary = "Predicts with a trained run: one row per image with its id, class and the network's outputs.",
       .details =
           "SOURCE is a catalog.yaml, a shard, a folder with a catalog.yaml, an image file, or a folder of PNG and\n"
-          "JPEG files (any size: they are resized as import does).\n\n"
-          "  thaw predict runs/chest-vgg16 new-images/ --output today.csv\n"};
-  return cli_parse(cli, &usage);
+          "JPEG files (any size: they are resized as import does, or taken in windows: --tile, the side with which\n"
+          "import --tile made the training data).\n\n"
+          "  thaw predict runs/chest-vgg16 new-images/ --output today.csv\n"
+          "  thaw predict runs/scratches sheets/ --tile 256 --merge max --maps heat --map-class scratch\n"};
+  THAW_TRY(cli_parse(cli, &usage));
+  if (!o->tiles.stride) o->tiles.stride = (o->tiles.tile + 1) / 2;
+  if (o->tiles.tile && (o->tiles.tile < 8 || o->tiles.stride > o->tiles.tile))
+    return thaw_fail(THAW_ERR_USAGE, "windows of %d pixels every %d: a window has at least 8, and none may be left out",
+                     o->tiles.tile, o->tiles.stride);
+  if (!o->tiles.tile && (o->tiles.maps || o->tiles.class))
+    return thaw_fail(THAW_ERR_USAGE, "--maps and --map-class go with --tile");
+  return THAW_OK;
 }
 
 /* A network with several outputs under a class loss, or one sigmoid output. */
@@ -72,9 +108,8 @@ static thaw_status predict_catalog(cli_context *cli, const cli_run *run, const c
   return status;
 }
 
-static thaw_status predict_images(cli_context *cli, const cli_run *run, const thaw_strings *files, bool strict,
-                                  const char *path) {
-  thaw_session *s = run->session;
+/* [collective] */
+static thaw_status predict_whole(cli_context *cli, thaw_session *s, const thaw_strings *files, thaw_predictions *out) {
   const thaw_predict_desc desc = {.paths = files,
                                   .input = &s->input,
                                   .plan = s->plan,
@@ -82,9 +117,17 @@ static thaw_status predict_images(cli_context *cli, const cli_run *run, const th
                                   .floats = s->cut.floats,
                                   .outputs = s->outputs,
                                   .batch = s->max_samples < 8 ? s->max_samples : 8};
+  THAW_TRY(thaw_predict_files(cli->comm, &desc, cli->log, out));
+  if (out->y) thaw_session_probabilities(s, out->count, out->y);
+  return THAW_OK;
+}
+
+static thaw_status predict_images(cli_context *cli, const cli_run *run, const thaw_strings *files,
+                                  const predict_options *o, const char *path) {
+  thaw_session *s = run->session;
+  bool strict = o->strict;
   thaw_predictions p;
-  THAW_TRY(thaw_predict_files(cli->comm, &desc, cli->log, &p));
-  if (p.y) thaw_session_probabilities(s, p.count, p.y);
+  THAW_TRY(o->tiles.tile ? cli_predict_tiles(cli, s, &o->tiles, files, &p) : predict_whole(cli, s, files, &p));
   thaw_status status = write_rows(cli, s, path, p.count, p.y, files, p.failed ? &p.error : NULL);
   int64_t failed = p.failed;
   if (status == THAW_OK) status = thaw_comm_broadcast(cli->comm, 0, &failed, sizeof failed);
@@ -107,17 +150,18 @@ static thaw_status predict(cli_context *cli, const predict_options *o, bool cata
   thaw_status status = fallback ? THAW_OK : THAW_ERR_MEMORY;
   const char *path = o->output ? o->output : fallback;
   if (status == THAW_OK)
-    status = catalog ? predict_catalog(cli, &run, path) : predict_images(cli, &run, files, o->strict, path);
+    status = catalog ? predict_catalog(cli, &run, path) : predict_images(cli, &run, files, o, path);
   thaw_free(fallback);
   cli_run_close(&run);
   return status;
 }
 
 thaw_status cli_predict(cli_context *cli) {
-  predict_options o = {0};
+  predict_options o = {.tiles = {.opacity = 0.6}};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
   bool catalog = cli_is_catalog(cli->argument[1]);
+  if (catalog && o.tiles.tile) return thaw_fail(THAW_ERR_USAGE, "--tile goes with image files, not with a catalogue");
   thaw_strings files = {0};
   thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], &files);
   if (status == THAW_OK) status = predict(cli, &o, catalog, &files);
