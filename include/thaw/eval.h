@@ -5,6 +5,7 @@
 #include "thaw/comm.h"
 #include "thaw/feature.h"
 #include "thaw/graph.h"
+#include "thaw/import.h"
 #include "thaw/loss.h"
 
 typedef struct thaw_metric {
@@ -72,9 +73,9 @@ void thaw_wilson_interval(int64_t hits, int64_t count, double *low, double *high
 
 /* ------------------------------------------------------------------ predictions straight from image files */
 typedef struct thaw_predict_desc {
-  const thaw_strings *paths; /* image files, the same list on every rank */
-  const thaw_input *input;   /* what the network wants; images of any size are resized to it */
-  thaw_plan *plan;           /* NULL when the cut is the input itself */
+  thaw_import_reader *images; /* the same files on every rank */
+  const thaw_input *input;    /* what the network wants; images of any size are resized to it */
+  thaw_plan *plan;            /* NULL when the cut is the input itself */
   thaw_live *live;
   size_t floats;          /* of the cut, per sample */
   int32_t outputs, batch; /* images per plan run */
@@ -84,13 +85,15 @@ typedef struct thaw_predictions { /* filled on rank 0 only */
   float *y;           /* [count][outputs]; zeros for a file that could not be read */
   thaw_strings error; /* "" or the reason, one per file */
 } thaw_predictions;
-/* [collective] Each rank takes a contiguous run of files. A broken file is recorded, not fatal. */
+/* [collective] Each rank takes a contiguous run of samples. A broken one is recorded, not fatal. */
 thaw_status thaw_predict_files(thaw_comm *comm, const thaw_predict_desc *desc, thaw_log *log,
                                thaw_predictions *out) THAW_CHECKED;
 void thaw_predictions_clear(thaw_predictions *predictions);
-/* [local] One image file of any size -> what the network takes: out [h][w][c] of `input`, without augmentation. */
-thaw_status thaw_predict_input(const thaw_input *input, const char *path, int64_t index, float *out) THAW_CHECKED;
-/* [collective] The PNG and JPEG files below `path` (a folder, or one file), sorted; the list is that of rank 0. */
-thaw_status thaw_image_files(thaw_comm *comm, const char *path, thaw_strings *out) THAW_CHECKED;
+/* [local] One sample of any size -> what the network takes: out [h][w][c] of `input`, without augmentation. */
+thaw_status thaw_predict_input(const thaw_input *input, thaw_import_reader *images, int64_t index,
+                               float *out) THAW_CHECKED;
+/* [collective] The PNG and JPEG files, and where `frames` the DICOM and NIfTI files, below `path` (a folder, or one
+ * file), sorted; the list is that of rank 0. */
+thaw_status thaw_image_files(thaw_comm *comm, const char *path, bool frames, thaw_strings *out) THAW_CHECKED;
 
 #endif

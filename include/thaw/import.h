@@ -3,6 +3,7 @@
 #define THAW_IMPORT_H
 
 #include "thaw/comm.h"
+#include "thaw/file.h"
 #include "thaw/image.h"
 #include "thaw/log.h"
 
@@ -48,5 +49,31 @@ typedef struct thaw_import_options {
 void thaw_import_defaults(thaw_import_options *options);
 /* [collective] The same files whatever the number of ranks. */
 thaw_status thaw_import(thaw_comm *comm, const thaw_import_options *options, thaw_log *log) THAW_CHECKED;
+
+/* ------------------------------------------------------------------ images as an import stores them, without shards */
+
+/* How images were made: import.yaml beside a catalogue, and in the folder of a run that was trained on it. */
+typedef struct thaw_import_recipe {
+  bool known; /* false: nothing tells it; images are taken as they are, frames as "full", "all", axial */
+  char window[160];
+  int32_t frames, axis; /* as in thaw_import_options */
+  thaw_fit fit;
+  int32_t h, w, c, bits; /* as stored */
+  double value_max;
+  char id_key[16]; /* tells the secrets of ids apart; "": none */
+} thaw_import_recipe;
+/* [local] Not known where there is no file. */
+thaw_status thaw_import_recipe_read(const char *path, thaw_import_recipe *out) THAW_CHECKED;
+
+typedef struct thaw_import_reader thaw_import_reader;
+/* [collective] The samples of image files: one each, of DICOM and NIfTI one per frame or slice. */
+thaw_status thaw_import_reader_open(thaw_comm *comm, const thaw_strings *paths, const thaw_import_recipe *recipe,
+                                    thaw_log *log, thaw_import_reader **out) THAW_CHECKED;
+void thaw_import_reader_close(thaw_import_reader *reader); /* accepts NULL */
+/* A path, or path#frame, per sample; borrowed. */
+const thaw_strings *thaw_import_reader_ids(const thaw_import_reader *reader);
+/* [local] One sample as the import would store it; *value_max: the value that means white. THAW_ERR_DATA: broken. */
+thaw_status thaw_import_reader_image(thaw_import_reader *reader, int64_t i, thaw_image *out,
+                                     double *value_max) THAW_CHECKED;
 
 #endif

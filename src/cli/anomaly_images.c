@@ -194,7 +194,7 @@ thaw_status anomaly_images_open(cli_context *cli, const anomaly_options *o, cons
   bool catalog = cli_is_catalog(source);
   *out = (anomaly_images){0};
   thaw_status status = catalog ? thaw_agree(cli->comm, thaw_catalog_open(source, &out->catalog))
-                               : thaw_image_files(cli->comm, source, &out->names);
+                               : thaw_image_files(cli->comm, source, false, &out->names);
   if (status != THAW_OK) return status;
   status = catalog ? choose_samples(o, source, learn, out) : label_files(o, source, learn, out);
   if (status == THAW_OK) status = limit(out, o->limit);

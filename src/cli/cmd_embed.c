@@ -152,21 +152,24 @@ static thaw_status embed_catalog(cli_context *cli, const cli_run *run, const emb
 static thaw_status embed_images(cli_context *cli, const cli_run *run, const embed_options *o, const thaw_strings *files,
                                 const char *path) {
   thaw_session *s = run->session;
-  const thaw_predict_desc desc = {.paths = files,
+  thaw_import_reader *images;
+  THAW_TRY(cli_run_images(cli, run, files, &images));
+  const thaw_predict_desc desc = {.images = images,
                                   .input = &s->input,
                                   .plan = s->plan,
                                   .live = s->live,
                                   .floats = s->cut.floats,
                                   .outputs = s->outputs,
                                   .batch = s->max_samples < 8 ? s->max_samples : 8};
-  thaw_predictions p;
-  THAW_TRY(thaw_predict_files(cli->comm, &desc, cli->log, &p));
+  thaw_predictions p = {0};
+  thaw_status status = thaw_predict_files(cli->comm, &desc, cli->log, &p);
   thaw_embeddings e = {.width = s->outputs};
-  thaw_status status = cli_is_root(cli) ? take_files(&p, files, &e) : THAW_OK;
+  if (status == THAW_OK && cli_is_root(cli)) status = take_files(&p, thaw_import_reader_ids(images), &e);
   if (status == THAW_OK && cli_is_root(cli)) status = tell_failed(cli, &e, o->strict);
   if (status == THAW_OK && cli_is_root(cli)) status = write_file(cli, run, o, path, &e);
   thaw_predictions_clear(&p);
   thaw_embeddings_clear(&e);
+  thaw_import_reader_close(images);
   return cli_share_status(cli, status);
 }
 
@@ -191,7 +194,7 @@ thaw_status cli_embed(cli_context *cli) {
   if (cli->done) return THAW_OK;
   bool catalog = cli_is_catalog(cli->argument[1]);
   thaw_strings files = {0};
-  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], &files);
+  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], true, &files);
   if (status == THAW_OK) status = embed(cli, &o, catalog, &files);
   thaw_strings_clear(&files);
   return status;

@@ -8,10 +8,12 @@
 enum { BATCH = 8, SCAN = 256 };
 
 static const char details[] =
-    "Grad-CAM shows which parts of an image speak for a class: red much, blue little. SOURCE is a catalog.yaml, a "
-    "shard, "
-    "a\nfolder with a catalog.yaml, an image file, or a folder of images. Written are sheet.png (all samples), one "
-    "picture per\nsample, and explain.csv; the run's report.html shows the sheet the next time it is made.\n"
+    "Grad-CAM shows which parts of an image speak for a class: red much, blue little. SOURCE is a catalog.yaml, a\n"
+    "shard, a folder with a catalog.yaml, an image file, or a folder of images (also DICOM and NIfTI, made as the "
+    "import\n"
+    "made the training images). Written are sheet.png (all samples), one picture per sample, and explain.csv; the "
+    "run's\n"
+    "report.html shows the sheet the next time it is made.\n"
     "With several labels per image --top-losses explains the label that is most wrong; of a regression red is what "
     "raises\nthe value of the target that --class names (default: the first).\n"
     "--neighbours adds the training images whose frozen features are most alike (cosine similarity of the features "
@@ -91,7 +93,7 @@ static thaw_status choose_targets(explain *e) {
                      near ? ", did you mean '" : "", near ? near : "", near ? "'" : "",
                      single ? 1 : e->session->outputs - 1);
   }
-  bool labelled = !e->files && e->session->test.labels && e->kind != THAW_LABEL_TARGET;
+  bool labelled = !e->images && e->session->test.labels && e->kind != THAW_LABEL_TARGET;
   if (label && !labelled)
     return thaw_fail(THAW_ERR_USAGE, "--class label: %s has no class labels", e->cli->argument[1]);
   for (int32_t i = 0; i < e->count; i++) {
@@ -112,13 +114,13 @@ static thaw_status load_inputs(explain *e) {
   const thaw_dataset_info *info = s->test.info;
   size_t floats = input_floats(e);
   e->x = thaw_new((size_t)e->count * floats, sizeof *e->x);
-  void *pixels = thaw_new(e->files ? 0 : (size_t)info->h * (size_t)info->w * (size_t)info->c, sizeof(uint16_t));
+  void *pixels = thaw_new(e->images ? 0 : (size_t)info->h * (size_t)info->w * (size_t)info->c, sizeof(uint16_t));
   thaw_status status = e->x && pixels ? THAW_OK : THAW_ERR_MEMORY;
   for (int32_t i = 0; i < e->count && status == THAW_OK; i++) {
     int64_t index = e->sample[i].index;
     float *x = e->x + (size_t)i * floats;
-    if (e->files) {
-      status = thaw_predict_input(&s->input, e->files->item[index], index, x);
+    if (e->images) {
+      status = thaw_predict_input(&s->input, e->images, index, x);
     } else {
       status = thaw_catalog_pixels(s->test.catalog, index, 1, pixels);
       if (status == THAW_OK) status = thaw_input_make(&s->input, info, pixels, index, -1, x);
@@ -267,6 +269,7 @@ static void clear(explain *e) {
   thaw_free(e->y);
   thaw_free(e->maps);
   thaw_free(e->folder);
+  thaw_import_reader_close(e->images);
   thaw_nearest_clear(&e->nearest);
   thaw_strings_clear(&e->neighbour_ids);
 }
@@ -277,9 +280,11 @@ static thaw_status explain_run(cli_context *cli, const explain_options *o, const
     return thaw_fail(THAW_ERR_USAGE,
                      "%s was trained with %s: its outputs are an embedding, none of which can be explained",
                      run->folder, run->session->loss->schema->name);
-  explain e = {.cli = cli, .options = o, .session = run->session, .files = files};
+  explain e = {.cli = cli, .options = o, .session = run->session};
   e.folder = o->output ? thaw_copy_text(o->output) : thaw_path_join(run->folder, "explain");
-  thaw_status status = e.folder ? explain_choose(&e) : THAW_ERR_MEMORY;
+  thaw_status status = e.folder ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK && files) status = cli_run_images(cli, run, files, &e.images);
+  if (status == THAW_OK) status = explain_choose(&e);
   if (status == THAW_OK) status = cli_share_status(cli, cli_is_root(cli) ? load_inputs(&e) : THAW_OK);
   if (status == THAW_OK) status = find_neighbours(&e);
   if (status == THAW_OK) status = cli_share_status(cli, cli_is_root(cli) ? explain_samples(&e) : THAW_OK);
@@ -298,7 +303,7 @@ thaw_status cli_explain(cli_context *cli) {
       .test = catalog, .catalog = catalog ? source : NULL, .train = o.neighbours > 0, .isa = o.isa};
   thaw_strings files = {0};
   cli_run run;
-  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, source, &files);
+  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, source, true, &files);
   if (status == THAW_OK) status = cli_run_open(cli, cli->argument[0], o.checkpoint, &options, &run);
   if (status == THAW_OK) {
     status = explain_run(cli, &o, &run, catalog ? NULL : &files);

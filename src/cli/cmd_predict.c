@@ -58,10 +58,13 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
       .count = sizeof options / sizeof *options,
       .summary = "Predicts with a trained run: one row per image with its id, class and the network's outputs.",
       .details =
-          "SOURCE is a catalog.yaml, a shard, a folder with a catalog.yaml, an image file, or a folder of PNG and\n"
-          "JPEG files (any size: they are resized as import does, or taken in windows: --tile, the side with which\n"
-          "import --tile made the training data).\n\n"
+          "SOURCE is a catalog.yaml, a shard, a folder with a catalog.yaml, an image file, or a folder of PNG, JPEG,\n"
+          "DICOM and NIfTI files of any size. They are made as the import made the training images (import.yaml in\n"
+          "the run: window, frames, axis, fit, size), so a file and its sample in a shard give the same numbers; each\n"
+          "frame or slice is a row. Or PNG and JPEG files are taken in windows: --tile, the side with which\n"
+          "import --tile made the training data.\n\n"
           "  thaw predict runs/chest-vgg16 new-images/ --output today.csv\n"
+          "  thaw predict runs/ct-lung study-4711/ --output study.csv\n"
           "  thaw predict runs/scratches sheets/ --tile 256 --merge max --maps heat --map-class scratch\n"};
   THAW_TRY(cli_parse(cli, &usage));
   if (!o->tiles.stride) o->tiles.stride = (o->tiles.tile + 1) / 2;
@@ -108,9 +111,9 @@ static thaw_status predict_catalog(cli_context *cli, const cli_run *run, const c
   return status;
 }
 
-/* [collective] */
-static thaw_status predict_whole(cli_context *cli, thaw_session *s, const thaw_strings *files, thaw_predictions *out) {
-  const thaw_predict_desc desc = {.paths = files,
+/* [collective] Whole images, made as the run's import made them. */
+static thaw_status predict_whole(cli_context *cli, thaw_session *s, thaw_import_reader *images, thaw_predictions *out) {
+  const thaw_predict_desc desc = {.images = images,
                                   .input = &s->input,
                                   .plan = s->plan,
                                   .live = s->live,
@@ -122,23 +125,33 @@ static thaw_status predict_whole(cli_context *cli, thaw_session *s, const thaw_s
   return THAW_OK;
 }
 
-static thaw_status predict_images(cli_context *cli, const cli_run *run, const thaw_strings *files,
-                                  const predict_options *o, const char *path) {
-  thaw_session *s = run->session;
-  bool strict = o->strict;
-  thaw_predictions p;
-  THAW_TRY(o->tiles.tile ? cli_predict_tiles(cli, s, &o->tiles, files, &p) : predict_whole(cli, s, files, &p));
-  thaw_status status = write_rows(cli, s, path, p.count, p.y, files, p.failed ? &p.error : NULL);
-  int64_t failed = p.failed;
-  if (status == THAW_OK) status = thaw_comm_broadcast(cli->comm, 0, &failed, sizeof failed);
-  thaw_predictions_clear(&p);
-  if (status != THAW_OK || !failed) return status;
-  if (!strict)
+/* Rows of predictions `p`, one per name, and how many images could not be read. [collective] */
+static thaw_status write_predictions(cli_context *cli, const thaw_session *s, const char *path,
+                                     const thaw_strings *names, bool strict, const thaw_predictions *p) {
+  THAW_TRY(write_rows(cli, s, path, p->count, p->y, names, p->failed ? &p->error : NULL));
+  int64_t failed = p->failed;
+  THAW_TRY(thaw_comm_broadcast(cli->comm, 0, &failed, sizeof failed));
+  if (failed && strict)
+    return thaw_fail(THAW_ERR_DATA, "%lld of %zu images could not be read; see the column error in %s",
+                     (long long)failed, names->count, path);
+  if (failed)
     thaw_warn(cli->log, "%lld of %zu images could not be read; see the column error in %s", (long long)failed,
-              files->count, path);
-  return strict ? thaw_fail(THAW_ERR_DATA, "%lld of %zu images could not be read; see the column error in %s",
-                            (long long)failed, files->count, path)
-                : THAW_OK;
+              names->count, path);
+  return THAW_OK;
+}
+
+static thaw_status predict_files(cli_context *cli, const cli_run *run, const thaw_strings *files,
+                                 const predict_options *o, const char *path) {
+  thaw_session *s = run->session;
+  thaw_import_reader *images = NULL;
+  thaw_predictions p = {0};
+  if (!o->tiles.tile) THAW_TRY(cli_run_images(cli, run, files, &images));
+  thaw_status status = images ? predict_whole(cli, s, images, &p) : cli_predict_tiles(cli, s, &o->tiles, files, &p);
+  if (status == THAW_OK)
+    status = write_predictions(cli, s, path, images ? thaw_import_reader_ids(images) : files, o->strict, &p);
+  thaw_predictions_clear(&p);
+  thaw_import_reader_close(images);
+  return status;
 }
 
 static thaw_status predict(cli_context *cli, const predict_options *o, bool catalog, const thaw_strings *files) {
@@ -149,8 +162,7 @@ static thaw_status predict(cli_context *cli, const predict_options *o, bool cata
   char *fallback = thaw_path_join(run.folder, "predictions.csv");
   thaw_status status = fallback ? THAW_OK : THAW_ERR_MEMORY;
   const char *path = o->output ? o->output : fallback;
-  if (status == THAW_OK)
-    status = catalog ? predict_catalog(cli, &run, path) : predict_images(cli, &run, files, o, path);
+  if (status == THAW_OK) status = catalog ? predict_catalog(cli, &run, path) : predict_files(cli, &run, files, o, path);
   thaw_free(fallback);
   cli_run_close(&run);
   return status;
@@ -163,7 +175,7 @@ thaw_status cli_predict(cli_context *cli) {
   bool catalog = cli_is_catalog(cli->argument[1]);
   if (catalog && o.tiles.tile) return thaw_fail(THAW_ERR_USAGE, "--tile goes with image files, not with a catalogue");
   thaw_strings files = {0};
-  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], &files);
+  thaw_status status = catalog ? THAW_OK : thaw_image_files(cli->comm, cli->argument[1], !o.tiles.tile, &files);
   if (status == THAW_OK) status = predict(cli, &o, catalog, &files);
   thaw_strings_clear(&files);
   return status;

@@ -26,12 +26,12 @@ typedef struct explain {
   cli_context *cli;
   const explain_options *options;
   thaw_session *session;
-  const thaw_strings *files; /* NULL: the session's test data */
-  char *folder;              /* for what is written */
-  thaw_label_kind kind;      /* what the outputs mean: CLASS, MULTI or TARGET */
-  int32_t count;             /* of samples, the same on every rank */
-  explain_sample *sample;    /* [count] */
-  float *x, *y, *maps;       /* [count][...]: network input, outputs, heat maps */
+  thaw_import_reader *images; /* NULL: the session's test data */
+  char *folder;               /* for what is written */
+  thaw_label_kind kind;       /* what the outputs mean: CLASS, MULTI or TARGET */
+  int32_t count;              /* of samples, the same on every rank */
+  explain_sample *sample;     /* [count] */
+  float *x, *y, *maps;        /* [count][...]: network input, outputs, heat maps */
   int32_t map_h, map_w;
   thaw_nearest_samples nearest; /* keep 0: not asked for */
   thaw_strings neighbour_ids;   /* [count * keep], "" where there is none */

@@ -55,7 +55,7 @@ static thaw_status take_top_losses(explain *e, const thaw_evaluation *evaluation
 static thaw_status choose_top_losses(explain *e) {
   thaw_session *s = e->session;
   thaw_evaluation evaluation;
-  if (e->files || !s->test.labels)
+  if (e->images || !s->test.labels)
     return thaw_fail(THAW_ERR_USAGE, "--top-losses needs a catalogue with labels; %s has none", e->cli->argument[1]);
   if (!s->loss->evaluate)
     return thaw_fail(THAW_ERR_USAGE, "--top-losses: the loss %s is one of whole batches, not of samples",
@@ -73,8 +73,8 @@ static thaw_status name_samples(explain *e) {
     explain_sample *sample = &e->sample[i];
     thaw_strings id = {0};
     sample->label = -1;
-    if (e->files) {
-      sample->id = thaw_copy_text(e->files->item[sample->index]);
+    if (e->images) {
+      sample->id = thaw_copy_text(thaw_import_reader_ids(e->images)->item[sample->index]);
     } else {
       THAW_TRY(thaw_catalog_ids(data->catalog, sample->index, 1, &id));
       sample->id = thaw_copy_text(id.item[0]);
@@ -99,7 +99,7 @@ static thaw_label_kind find_kind(const explain *e) {
 }
 
 thaw_status explain_choose(explain *e) {
-  int64_t total = e->files ? (int64_t)e->files->count : e->session->test.info->count;
+  int64_t total = e->images ? (int64_t)thaw_import_reader_ids(e->images)->count : e->session->test.info->count;
   if (total < 1) return thaw_fail(THAW_ERR_DATA, "%s: holds no samples", e->cli->argument[1]);
   e->count = (int32_t)(total < e->options->count ? total : e->options->count);
   e->kind = find_kind(e);

@@ -44,8 +44,8 @@ static thaw_status draw_sample(sheet *s, int32_t index) {
   const float *map = e->maps + (size_t)index * (size_t)e->map_h * (size_t)e->map_w;
   s->tile[index].picture = page;
   s->tile[index].pictures = 2;
-  THAW_TRY(e->files ? cli_file_picture(e->files->item[sample->index], s->h, s->w, &page[0])
-                    : cli_catalog_picture(e->session->test.catalog, sample->index, s->h, s->w, &page[0]));
+  THAW_TRY(e->images ? cli_image_picture(e->images, sample->index, s->h, s->w, &page[0])
+                     : cli_catalog_picture(e->session->test.catalog, sample->index, s->h, s->w, &page[0]));
   THAW_TRY(thaw_heat_overlay(&page[0], map, e->map_h, e->map_w, e->options->opacity, &page[1]));
   char *path = thaw_format("%s/%04d.png", e->folder, index + 1);
   thaw_status status = path ? thaw_image_write_png(path, &page[1]) : THAW_ERR_MEMORY;
@@ -84,7 +84,7 @@ static bool is_wrong(const explain *e, int32_t index) {
   const explain_sample *sample = &e->sample[index];
   const thaw_session_data *data = &e->session->test;
   if (e->kind == THAW_LABEL_CLASS) return sample->label >= 0 && sample->label != sample->predicted;
-  if (e->kind != THAW_LABEL_MULTI || e->files || !data->labels) return false;
+  if (e->kind != THAW_LABEL_MULTI || e->images || !data->labels) return false;
   for (int32_t k = 0; k < e->session->outputs; k++) {
     float truth = thaw_label(data->labels, (uint64_t)sample->index, k);
     if (truth <= 1 && (truth == 1) != (output_of(e, index, k) > 0.5f)) return true;
@@ -119,7 +119,7 @@ static thaw_status caption(sheet *s, int32_t index) {
   bool wrong = is_wrong(e, index);
   thaw_text_add(&title, "%d: ", index + 1);
   add_outputs(e, index, &title);
-  if (!e->files) explain_label_words(e, &e->session->test, sample->index, &label);
+  if (!e->images) explain_label_words(e, &e->session->test, sample->index, &label);
   if (wrong || (e->kind == THAW_LABEL_TARGET && label.length))
     thaw_text_add(&title, ", label %s", label.length ? label.data : "none");
   add_note(e, index, &note);
@@ -157,7 +157,7 @@ static void add_table_row(const explain *e, int32_t index, thaw_text *out) {
   char number[16];
   thaw_text_add(out, "%d,", index + 1);
   thaw_csv_add(out, sample->id);
-  if (!e->files) explain_label_words(e, &e->session->test, sample->index, &words);
+  if (!e->images) explain_label_words(e, &e->session->test, sample->index, &words);
   add_words(out, &words);
   explain_output_words(e, sample, e->y + (size_t)index * (size_t)e->session->outputs, &words);
   add_words(out, &words);

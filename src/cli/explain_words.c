@@ -27,7 +27,7 @@ int32_t explain_label_target(const explain *e, const explain_sample *sample, con
   const thaw_session_data *data = &e->session->test;
   bool label = e->options->target && strcmp(e->options->target, "label") == 0;
   bool wrong = e->options->top_losses && !e->options->target;
-  if (e->kind != THAW_LABEL_MULTI || e->files || !data->labels || (!label && !wrong)) return target;
+  if (e->kind != THAW_LABEL_MULTI || e->images || !data->labels || (!label && !wrong)) return target;
   double best = -1;
   for (int32_t k = 0; k < e->session->outputs; k++) {
     double truth = thaw_label(data->labels, (uint64_t)sample->index, k);

@@ -32,6 +32,15 @@ thaw_status cli_catalog_picture(thaw_catalog *catalog, int64_t sample, int32_t h
   return status;
 }
 
+thaw_status cli_image_picture(thaw_import_reader *images, int64_t sample, int32_t h, int32_t w, thaw_image *out) {
+  thaw_image stored = {0};
+  double value_max;
+  THAW_TRY(thaw_import_reader_image(images, sample, &stored, &value_max));
+  thaw_status status = make_picture(&stored, value_max, h, w, out);
+  thaw_image_clear(&stored);
+  return status;
+}
+
 thaw_status cli_file_picture(const char *path, int32_t h, int32_t w, thaw_image *out) {
   thaw_image stored = {0};
   THAW_TRY(thaw_image_read(path, &stored));

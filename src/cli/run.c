@@ -46,6 +46,24 @@ void cli_run_close(cli_run *run) {
   *run = (cli_run){0};
 }
 
+static thaw_status read_recipe(const cli_run *run, thaw_import_recipe *out) {
+  char *own = thaw_path_join(run->folder, "import.yaml"), *data = thaw_path_folder(run->job->data.train);
+  char *beside = data ? thaw_path_join(data, "import.yaml") : NULL;
+  thaw_status status = own && beside ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK) status = thaw_import_recipe_read(thaw_file_exists(own) ? own : beside, out);
+  thaw_free(beside);
+  thaw_free(data);
+  thaw_free(own);
+  return status;
+}
+
+thaw_status cli_run_images(cli_context *cli, const cli_run *run, const thaw_strings *files, thaw_import_reader **out) {
+  thaw_import_recipe recipe = {0};
+  THAW_TRY(cli_share_status(cli, cli_is_root(cli) ? read_recipe(run, &recipe) : THAW_OK));
+  THAW_TRY(thaw_comm_broadcast(cli->comm, 0, &recipe, sizeof recipe));
+  return thaw_import_reader_open(cli->comm, files, &recipe, cli->log, out);
+}
+
 cli_option cli_isa_option(const char **target) {
   return (cli_option){.name = "isa",
                       .kind = CLI_TEXT,

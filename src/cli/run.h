@@ -3,6 +3,7 @@
 #define THAW_CLI_RUN_H
 
 #include "cli/cli.h"
+#include "thaw/import.h"
 #include "thaw/train.h"
 
 typedef struct cli_run {
@@ -16,6 +17,11 @@ typedef struct cli_run {
 thaw_status cli_run_open(cli_context *cli, const char *folder, const char *checkpoint,
                          const thaw_session_options *options, cli_run *out) THAW_CHECKED;
 void cli_run_close(cli_run *run); /* [collective] */
+
+/* [collective] The samples of image files, made as those that the run was trained on: RUN/import.yaml, else the one
+ * beside the training data. */
+thaw_status cli_run_images(cli_context *cli, const cli_run *run, const thaw_strings *files,
+                           thaw_import_reader **out) THAW_CHECKED;
 
 /* [local] Options that several verbs offer: the instruction set, and the checkpoint of a run. */
 cli_option cli_isa_option(const char **target);

@@ -1,6 +1,7 @@
 #include "thaw/eval.h"
 #include "thaw/image.h"
 #include "thaw/memory.h"
+#include "thaw/nifti.h"
 
 #include <string.h>
 #include <strings.h>
@@ -13,9 +14,15 @@ static bool looks_like_image(const char *name) {
   return strcasecmp(dot, ".png") == 0 || strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0;
 }
 
+/* DICOM files often have no ending, or a number for one. */
+static bool holds_frames(const char *path) {
+  const char *dot = strrchr(thaw_path_name(path), '.');
+  return thaw_nifti_recognize(path) || (dot && strcasecmp(dot, ".dcm") == 0) || thaw_dicom_recognize(path);
+}
+
 enum { MAX_DEPTH = 16 };
 
-static thaw_status walk(const char *folder, int depth, thaw_strings *out) {
+static thaw_status walk(const char *folder, int depth, bool frames, thaw_strings *out) {
   thaw_strings names = {0};
   thaw_status status = thaw_folder_list(folder, &names);
   for (size_t i = 0; status == THAW_OK && i < names.count; i++) {
@@ -23,8 +30,8 @@ static thaw_status walk(const char *folder, int depth, thaw_strings *out) {
     if (!path)
       status = THAW_ERR_MEMORY;
     else if (thaw_folder_exists(path))
-      status = depth < MAX_DEPTH ? walk(path, depth + 1, out) : THAW_OK;
-    else if (looks_like_image(names.item[i]))
+      status = depth < MAX_DEPTH ? walk(path, depth + 1, frames, out) : THAW_OK;
+    else if (looks_like_image(names.item[i]) || (frames && holds_frames(path)))
       status = thaw_strings_add(out, path);
     thaw_free(path);
   }
@@ -32,13 +39,15 @@ static thaw_status walk(const char *folder, int depth, thaw_strings *out) {
   return status;
 }
 
-static thaw_status list_files(const char *path, thaw_strings *out) {
+static thaw_status list_files(const char *path, bool frames, thaw_strings *out) {
   if (!thaw_folder_exists(path)) {
     if (!thaw_file_exists(path)) return thaw_fail(THAW_ERR_DATA, "%s: no such file or folder", path);
     return thaw_strings_add(out, path);
   }
-  THAW_TRY(walk(path, 0, out));
-  if (out->count == 0) return thaw_fail(THAW_ERR_DATA, "%s: holds no .png, .jpg or .jpeg file", path);
+  THAW_TRY(walk(path, 0, frames, out));
+  if (out->count == 0)
+    return thaw_fail(THAW_ERR_DATA, "%s: holds no .png, .jpg%s file", path,
+                     frames ? ", .jpeg, .dcm, .nii or .nii.gz" : " or .jpeg");
   return THAW_OK;
 }
 
@@ -53,10 +62,10 @@ static thaw_status separate(const char *data, size_t size, thaw_strings *out) {
   return THAW_OK;
 }
 
-thaw_status thaw_image_files(thaw_comm *comm, const char *path, thaw_strings *out) {
+thaw_status thaw_image_files(thaw_comm *comm, const char *path, bool frames, thaw_strings *out) {
   bool root = thaw_comm_rank(comm) == 0;
   thaw_text text = {0};
-  thaw_status status = root ? list_files(path, out) : THAW_OK;
+  thaw_status status = root ? list_files(path, frames, out) : THAW_OK;
   if (root && status == THAW_OK) status = join(out, &text);
   status = thaw_agree(comm, status);
   char *data = text.data;
@@ -94,7 +103,8 @@ static size_t input_floats(const thaw_input *input) {
 
 static thaw_status predictor_create(predictor *p, const thaw_predict_desc *desc, thaw_comm *comm) {
   p->desc = desc;
-  int64_t total = (int64_t)desc->paths->count, rank = thaw_comm_rank(comm), ranks = thaw_comm_size(comm);
+  int64_t total = (int64_t)thaw_import_reader_ids(desc->images)->count, rank = thaw_comm_rank(comm),
+          ranks = thaw_comm_size(comm);
   p->first = total * rank / ranks;
   p->count = total * (rank + 1) / ranks - p->first;
   size_t batch = (size_t)desc->batch;
@@ -107,15 +117,16 @@ static thaw_status predictor_create(predictor *p, const thaw_predict_desc *desc,
 }
 
 /* The same path as a shard's pixels take: 8 or 16 bits, then thaw_input_make. */
-thaw_status thaw_predict_input(const thaw_input *input, const char *path, int64_t index, float *out) {
+thaw_status thaw_predict_input(const thaw_input *input, thaw_import_reader *images, int64_t index, float *out) {
   thaw_image image = {0};
-  THAW_TRY(thaw_image_read(path, &image));
+  double value_max;
+  THAW_TRY(thaw_import_reader_image(images, index, &image, &value_max));
   thaw_dataset_info info = {.count = 1,
                             .h = image.h,
                             .w = image.w,
                             .c = image.c,
                             .bits = image.bits,
-                            .value_max = image.bits == 16 ? 65535 : 255,
+                            .value_max = value_max,
                             .label_kind = THAW_LABEL_NONE,
                             .label_width = 1};
   thaw_input any_size = *input;
@@ -133,7 +144,7 @@ static thaw_status predict_batch(predictor *p, int64_t at, int32_t rows) {
   for (int32_t r = 0; r < rows; r++) {
     float *row = p->input + (size_t)r * floats;
     p->sample[r] = (uint64_t)(at + r);
-    thaw_status status = thaw_predict_input(d->input, d->paths->item[at + r], at + r, row);
+    thaw_status status = thaw_predict_input(d->input, d->images, at + r, row);
     if (status == THAW_ERR_MEMORY) return status;
     p->broken[r] = status != THAW_OK;
     if (p->broken[r]) memset(row, 0, floats * sizeof *row);
@@ -159,7 +170,7 @@ static thaw_status predict_batch(predictor *p, int64_t at, int32_t rows) {
 }
 
 static thaw_status predict_share(predictor *p, thaw_log *log) {
-  int64_t end = p->first + p->count, total = (int64_t)p->desc->paths->count;
+  int64_t end = p->first + p->count, total = (int64_t)thaw_import_reader_ids(p->desc->images)->count;
   for (int64_t at = p->first; at < end;) {
     int32_t rows = (int32_t)(end - at < p->desc->batch ? end - at : p->desc->batch);
     THAW_TRY(predict_batch(p, at, rows));
@@ -189,7 +200,7 @@ static thaw_status gather(predictor *p, thaw_comm *comm, thaw_predictions *out) 
 }
 
 thaw_status thaw_predict_files(thaw_comm *comm, const thaw_predict_desc *desc, thaw_log *log, thaw_predictions *out) {
-  *out = (thaw_predictions){.count = (int64_t)desc->paths->count};
+  *out = (thaw_predictions){.count = (int64_t)thaw_import_reader_ids(desc->images)->count};
   predictor p = {0};
   thaw_status status = predictor_create(&p, desc, comm);
   thaw_progress_begin(log, "predict", "images", out->count);

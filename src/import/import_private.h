@@ -69,6 +69,7 @@ typedef struct import_source {
   int64_t (*neighbour)[2];  /* [count] samples before and behind in the series, of 2.5-D stacks over files; or NULL */
   struct import_open *open; /* files of frames that were read last */
   import_tiles *tiles;      /* NULL: samples are whole images */
+  char key[16];             /* see import_plan */
   bool in_folders;          /* ids are paths below a folder of class folders */
   bool hide_paths;          /* paths may name people: ids stand for them in messages */
 } import_source;
@@ -199,6 +200,7 @@ typedef struct import_plan {
   char *folder[IMPORT_PARTS];
   import_shard *shard;
   int32_t shards;
+  char key[16];   /* first digits of the id key's own hash; "": plain ids */
   uint64_t *look; /* [source count] thaw_image_hash of what was stored; after thaw_import__write on every rank */
 } import_plan;
 /* [local] The same on every rank. */
@@ -211,6 +213,9 @@ thaw_status thaw_import__fit(const thaw_import_options *options, thaw_image *ima
 /* [local] The fitted image as it is stored. */
 thaw_status thaw_import__row(const thaw_image *fitted, const thaw_dataset_info *info,
                              const thaw_import_options *options, void *pixels) THAW_CHECKED;
+/* [local] recipe.c: import.yaml beside a part's catalogue. */
+thaw_status thaw_import__write_recipe(const import_plan *plan, int part,
+                                      const thaw_import_options *options) THAW_CHECKED;
 /* [local] subgroups.csv beside a part's catalogue. */
 thaw_status thaw_import__write_attributes(const import_source *source, const import_plan *plan, int part) THAW_CHECKED;
 /* [collective] Shards, then catalogues. */

@@ -125,6 +125,7 @@ static thaw_status make_plan(const import_source *source, const import_survey *s
   out->info.label_kind = source->label_kind;
   out->info.label_width = source->label_width;
   out->info.classes = source->classes;
+  memcpy(out->key, source->key, sizeof out->key);
   THAW_TRY(find_size(source, survey, options, &out->info));
   find_depth(source, survey, options, &out->info);
   THAW_TRY(split_good(source, survey, options, part));

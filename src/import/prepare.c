@@ -37,6 +37,8 @@ static thaw_status clear_folder(const char *folder) {
   if (!thaw_folder_exists(folder)) return THAW_OK;
   THAW_TRY(remove_file(folder, "catalog.yaml"));
   THAW_TRY(remove_file(folder, "hashes.txt"));
+  THAW_TRY(remove_file(folder, "import.yaml"));
+  THAW_TRY(remove_file(folder, "subgroups.csv"));
   THAW_TRY(thaw_folder_list(folder, &names));
   thaw_status status = THAW_OK;
   for (size_t i = 0; status == THAW_OK && i < names.count; i++)

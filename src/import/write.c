@@ -196,6 +196,7 @@ thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, con
   THAW_TRY(thaw_comm_sum_int(comm, (int64_t *)(void *)plan->look, (size_t)source->count));
   for (int s = IMPORT_PARTS - 1; rank == 0 && status == THAW_OK && s >= 0; s--) {
     status = thaw_import__write_attributes(source, plan, s);
+    if (status == THAW_OK) status = thaw_import__write_recipe(plan, s, options);
     if (status == THAW_OK) status = write_catalog(source, plan, s);
   }
   return thaw_agree(comm, status);

@@ -127,9 +127,9 @@ static thaw_status write_text(const char *folder, const char *name, const thaw_t
 
 /* What an earlier run, its evaluation and its report left: none of it is true of the new run. */
 static bool belongs_to_run(const char *name) {
-  static const char *const exact[] = {"best.h5",         "metrics.csv",        "log.jsonl",    "environment.json",
-                                      "evaluation.json", "progress.json",      "sampling.csv", "predictions.h5",
-                                      "report.html",     "learning_curve.png", "confusion.png"};
+  static const char *const exact[] = {"best.h5",          "import.yaml",     "metrics.csv",        "log.jsonl",
+                                      "environment.json", "evaluation.json", "progress.json",      "sampling.csv",
+                                      "predictions.h5",   "report.html",     "learning_curve.png", "confusion.png"};
   for (size_t i = 0; i < sizeof exact / sizeof *exact; i++)
     if (strcmp(name, exact[i]) == 0) return true;
   return strncmp(name, "step-", 5) == 0 || strncmp(name, "summary", 7) == 0;
@@ -218,6 +218,22 @@ static void describe_environment(const train_folder *folder, const thaw_session 
   thaw_text_add(json, "  \"ranks\": %d\n}\n", ranks);
 }
 
+/* import.yaml beside the training data, where there is one: prediction makes its images the same way. */
+static thaw_status copy_recipe(const char *folder, const char *catalog) {
+  char *source = thaw_folder_exists(catalog) ? thaw_copy_text(catalog) : thaw_path_folder(catalog);
+  char *path = source ? thaw_path_join(source, "import.yaml") : NULL;
+  thaw_text text = {0};
+  thaw_status status = path ? THAW_OK : THAW_ERR_MEMORY;
+  if (path && thaw_file_exists(path)) {
+    status = thaw_file_read(path, 1 << 16, &text.data, &text.length);
+    if (status == THAW_OK) status = write_text(folder, "import.yaml", &text);
+    thaw_free(text.data);
+  }
+  thaw_free(path);
+  thaw_free(source);
+  return status;
+}
+
 static thaw_status write_documents(const train_folder *folder, const thaw_session *session, const char *hosts,
                                    int ranks) {
   thaw_text job = {0}, environment = {0};
@@ -226,6 +242,7 @@ static thaw_status write_documents(const train_folder *folder, const thaw_sessio
   if (status == THAW_OK) status = write_text(folder->path, "job.yaml", &job);
   describe_environment(folder, session, hosts, ranks, &environment);
   if (status == THAW_OK) status = write_text(folder->path, "environment.json", &environment);
+  if (status == THAW_OK) status = copy_recipe(folder->path, session->job->data.train);
   /* Last: its presence is what marks a folder as taken. */
   if (status == THAW_OK) status = write_text(folder->path, "job.key", &key);
   thaw_text_clear(&job);
