@@ -68,6 +68,8 @@ void thaw_leaks_summary(const thaw_leaks *leaks, thaw_text *out);
 /* [local] rank 0: a line for each pair of sets and kind with its count and the first `limit` of them by name. */
 thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *set, int64_t limit,
                                 thaw_text *out) THAW_CHECKED;
+/* [local] rank 0: a warning for each pair of sets and kind. */
+thaw_status thaw_leaks_warn(const thaw_leaks *leaks, const thaw_leak_set *set, thaw_log *log) THAW_CHECKED;
 /* [local] rank 0: every leak as a row: kind,set,name,other_set,other_name,samples,distance. */
 thaw_status thaw_leaks_write(const thaw_leaks *leaks, const thaw_leak_set *set, const char *path) THAW_CHECKED;
 

@@ -58,6 +58,7 @@ typedef struct thaw_session_options {
   bool ahead;                        /* features of later phases are computed along where the job allows it */
   bool dry;                          /* weights are not read: for thaw_session_estimate */
   bool stage;                        /* shards are copied to the nodes first where the job says so (data.stage) */
+  bool leaks;                        /* data sets that share patients or images are told, or refused (data.leaks) */
   bool (*stop)(const void *context); /* ends the copying; NULL: never */
   const void *stop_context;
   bool embedding;    /* the network ends with its embedding: without a cosine_dense at its end; labels of any number of
@@ -136,6 +137,7 @@ void thaw_keras_slots_free(thaw_keras_slots *slots); /* accepts NULL */
 typedef struct thaw_train_options {
   bool resume;    /* continue from the newest whole checkpoint in the run folder, if any */
   bool overwrite; /* start anew in a run folder that holds another run */
+  bool leaks;     /* thaw_session_options.leaks */
   const char *isa;
   const char *command; /* noted in environment.json; may be NULL */
   int64_t pause; /* after so many epochs in all the training stops with a checkpoint and THAW_OK, for a later call with

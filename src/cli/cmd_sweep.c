@@ -1,6 +1,5 @@
 /* thaw sweep: many trainings from one job. */
 #include "cli/cross_validation.h"
-#include "cli/leaks.h"
 #include "cli/quarantine.h"
 #include "cli/run.h"
 #include "thaw/layer.h"
@@ -130,7 +129,6 @@ static thaw_status sweep_file(cli_context *cli, const sweep_options *o) {
   THAW_TRY(read_plan(cli, o, &schemas, &sweep));
   const thaw_job *job = sweep->candidate[0].run[0].job;
   thaw_status status = cli_quarantine_job(cli, job);
-  if (status == THAW_OK) status = cli_leaks_job(cli, job);
   if (status == THAW_OK) status = cli_watchdog(cli, job->training.watchdog_seconds);
   if (status == THAW_OK) status = thaw_sweep_train(cli->comm, sweep, &o->run, cli->log);
   if (status == THAW_OK) status = cli_share_status(cli, cli_is_root(cli) ? finish(cli, sweep, o->table) : THAW_OK);

@@ -1,5 +1,4 @@
 /* thaw train JOB */
-#include "cli/leaks.h"
 #include "cli/quarantine.h"
 #include "cli/report_data.h"
 #include "cli/run.h"
@@ -64,7 +63,7 @@ static void draw(const cli_context *cli, const thaw_job *job) {
 }
 
 thaw_status cli_train(cli_context *cli) {
-  thaw_train_options options = {0};
+  thaw_train_options options = {.leaks = true};
   const char *output = NULL;
   double minutes = 0;
   const cli_option table[] = {
@@ -111,7 +110,6 @@ thaw_status cli_train(cli_context *cli) {
   describe_command(cli, &command);
   options.command = command.data;
   thaw_status status = cli_watchdog(cli, job->training.watchdog_seconds);
-  if (status == THAW_OK) status = cli_leaks_job(cli, job);
   if (status == THAW_OK) status = thaw_train(cli->comm, job, &options, cli->log, &result);
   if (status == THAW_OK) {
     show_result(cli, &result);

@@ -112,71 +112,12 @@ thaw_status cli_leaks_inspect(cli_context *cli, const char *const *path, int32_t
   return status;
 }
 
-/* ------------------------------------------------------------------ before a training or an evaluation */
-
-/* The same data under two names has everything in common: said once, and left out of what is compared. */
-static int32_t drop_same(cli_context *cli, thaw_leak_set *set, int32_t sets) {
-  int32_t kept = 0;
-  for (int32_t i = 0; i < sets; i++) {
-    int32_t same = -1;
-    for (int32_t k = 0; k < kept && same < 0; k++)
-      if (strcmp(thaw_catalog_info(set[i].catalog)->digest, thaw_catalog_info(set[k].catalog)->digest) == 0) same = k;
-    if (same < 0) {
-      set[kept++] = set[i];
-      continue;
-    }
-    thaw_warn(cli->log, "the data sets %s and %s are the same: what is measured on one says nothing of new images",
-              set[same].name, set[i].name);
-    thaw_catalog_close(set[i].catalog);
-  }
-  return kept;
-}
-
-static thaw_status warn(cli_context *cli, const thaw_leaks *leaks, const thaw_leak_set *set) {
-  thaw_text text = {0};
-  thaw_status status = thaw_leaks_describe(leaks, set, 0, &text);
-  for (char *at = text.data, *end; status == THAW_OK && at && (end = strchr(at, '\n')); at = end + 1) {
-    *end = 0;
-    thaw_warn(cli->log, "leak: %s (`thaw inspect --leaks` names them)", at + strspn(at, " "));
-  }
-  thaw_text_clear(&text);
-  return status;
-}
+/* ------------------------------------------------------------------ before an evaluation */
 
 /* [collective] */
 static thaw_status find(cli_context *cli, const thaw_leak_set *set, int32_t sets, thaw_leaks *leaks) {
   const thaw_leak_options options = {.distance = THAW_LEAK_DISTANCE, .stored_only = true};
   return thaw_leaks_find(cli->comm, set, sets, &options, cli->log, leaks);
-}
-
-static thaw_status refuse_job(const thaw_job *job, int64_t groups) {
-  return thaw_fail(
-      THAW_ERR_DATA,
-      "%s: %lld group%s (patient, lot, person) in more than one of train, validation and test: `thaw inspect "
-      "--leaks` names them, data.leaks: warn trains all the same",
-      job->path, (long long)groups, groups == 1 ? "" : "s");
-}
-
-/* [collective] */
-static thaw_status judge_job(cli_context *cli, const thaw_job *job, const thaw_leak_set *set, int32_t sets) {
-  thaw_leaks leaks;
-  THAW_TRY(find(cli, set, sets, &leaks));
-  thaw_status status = THAW_OK;
-  if (leaks.found[THAW_LEAK_GROUP] && job->data.leaks == THAW_LEAKS_REFUSE)
-    status = refuse_job(job, leaks.found[THAW_LEAK_GROUP]);
-  else
-    status = cli_share_status(cli, cli_is_root(cli) ? warn(cli, &leaks, set) : THAW_OK);
-  thaw_leaks_clear(&leaks);
-  return status;
-}
-
-thaw_status cli_leaks_job(cli_context *cli, const thaw_job *job) {
-  thaw_leak_set set[3] = {0};
-  if (job->data.leaks == THAW_LEAKS_IGNORE) return THAW_OK;
-  const int32_t sets = drop_same(cli, set, open_job(cli, job, set));
-  thaw_status status = sets > 1 ? judge_job(cli, job, set, sets) : THAW_OK;
-  close_sets(set, sets);
-  return status;
 }
 
 thaw_status cli_leaks_evaluate(cli_context *cli, const thaw_job *job, thaw_catalog *evaluated) {
@@ -189,7 +130,7 @@ thaw_status cli_leaks_evaluate(cli_context *cli, const thaw_job *job, thaw_catal
   if (strcmp(thaw_catalog_info(set[0].catalog)->digest, thaw_catalog_info(evaluated)->digest) == 0)
     thaw_warn(cli->log, "the evaluated data is the training data: this says nothing of new images");
   else if ((status = find(cli, set, 2, &leaks)) == THAW_OK) {
-    status = cli_share_status(cli, cli_is_root(cli) ? warn(cli, &leaks, set) : THAW_OK);
+    status = cli_share_status(cli, cli_is_root(cli) ? thaw_leaks_warn(&leaks, set, cli->log) : THAW_OK);
     thaw_leaks_clear(&leaks);
   }
   thaw_catalog_close(set[0].catalog);

@@ -13,8 +13,6 @@ typedef struct cli_leaks_options {
  * leak. */
 thaw_status cli_leaks_inspect(cli_context *cli, const char *const *path, int32_t count,
                               const cli_leaks_options *options) THAW_CHECKED;
-/* [collective] Before a training: as data.leaks says. */
-thaw_status cli_leaks_job(cli_context *cli, const thaw_job *job) THAW_CHECKED;
 /* [collective] Before an evaluation: warns when `evaluated` has something of the training data, where that is there. */
 thaw_status cli_leaks_evaluate(cli_context *cli, const thaw_job *job, thaw_catalog *evaluated) THAW_CHECKED;
 

@@ -2,6 +2,7 @@
 #include "thaw/csv.h"
 #include "thaw/file.h"
 #include "thaw/leak.h"
+#include "thaw/log.h"
 #include "thaw/memory.h"
 
 #include <string.h>
@@ -82,6 +83,17 @@ thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *se
     if (limit > 0 && count > limit) thaw_text_add(out, "    ... and %lld more\n", (long long)(count - limit));
   }
   return out->failed ? THAW_ERR_MEMORY : THAW_OK;
+}
+
+thaw_status thaw_leaks_warn(const thaw_leaks *leaks, const thaw_leak_set *set, thaw_log *log) {
+  thaw_text text = {0};
+  thaw_status status = thaw_leaks_describe(leaks, set, 0, &text);
+  for (char *at = text.data, *end; status == THAW_OK && at && (end = strchr(at, '\n')); at = end + 1) {
+    *end = 0;
+    thaw_warn(log, "leak: %s (`thaw inspect --leaks` names them)", at + strspn(at, " "));
+  }
+  thaw_text_clear(&text);
+  return status;
 }
 
 static thaw_status add_row(const thaw_leak *leak, const thaw_leak_set *set, thaw_text *out) {

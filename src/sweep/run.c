@@ -249,7 +249,7 @@ static thaw_status fill_cache(runner *r) {
   const thaw_job *job = run_at(r->sweep, 0)->job;
   const thaw_augment_config *augment = &job->data.augment;
   const thaw_session_options wanted = {
-      .train = true, .validation = true, .labels_needed = true, .isa = r->options->isa, .ahead = true};
+      .train = true, .validation = true, .labels_needed = true, .isa = r->options->isa, .ahead = true, .leaks = true};
   thaw_session *session;
   THAW_TRY(thaw_session_create(r->comm, job, &wanted, r->log, &session));
   thaw_status status = thaw_session_phase(session, r->comm, 0, r->log);

@@ -163,6 +163,7 @@ thaw_status trainer_begin(trainer *t, const thaw_train_options *options) {
                                  .labels_needed = true,
                                  .isa = options->isa,
                                  .stage = true,
+                                 .leaks = options->leaks,
                                  .ahead = true,
                                  .stop = train_signals_stop,
                                  .stop_context = &t->signals};

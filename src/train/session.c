@@ -322,6 +322,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   status = thaw_agree(comm, status);
   if (status == THAW_OK) status = agree_on_inputs(s, comm);
   if (status == THAW_OK) status = train_stage(s, comm, options, log);
+  if (status == THAW_OK && options->leaks) status = train_check_leaks(s, comm, log);
   if (status == THAW_OK) status = read_data(s, comm, &s->train);
   if (status == THAW_OK) status = read_data(s, comm, &s->validation);
   if (status == THAW_OK) status = read_data(s, comm, &s->test);

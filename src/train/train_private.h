@@ -47,6 +47,9 @@ thaw_status train_folds_apply(thaw_session *session, thaw_comm *comm);
 /* [collective] Copies the shards of all open data to a disk of each node, where the job says so (stage.c). */
 thaw_status train_stage(thaw_session *session, thaw_comm *comm, const thaw_session_options *options, thaw_log *log);
 
+/* [collective] What data sets have in common is told, or refused, as data.leaks says (leaks.c). */
+thaw_status train_check_leaks(const thaw_session *session, thaw_comm *comm, thaw_log *log);
+
 /* ------------------------------------------------------------------ what a run is made of (state.c, checkpoint.c) */
 
 /* One parameter that is live or was live in an earlier phase. */
