@@ -58,6 +58,8 @@ typedef struct thaw_leaks {
   int64_t found[THAW_LEAK_KINDS]; /* on every rank */
   int64_t blank;                  /* images without detail, which are not compared */
   int64_t unhashed;               /* sets whose images were not compared */
+  uint32_t apart[THAW_LEAK_SETS]; /* rank 0 only; bit a of apart[b]: the names of sets a < b are hashes under different
+                                     keys, or of one of them alone, so that no group or id can be found in both */
 } thaw_leaks;
 /* [collective] Ranks share the reading. Groups are compared only between sets that have groups. */
 thaw_status thaw_leaks_find(thaw_comm *comm, const thaw_leak_set *set, int32_t sets, const thaw_leak_options *options,
@@ -65,7 +67,8 @@ thaw_status thaw_leaks_find(thaw_comm *comm, const thaw_leak_set *set, int32_t s
 void thaw_leaks_clear(thaw_leaks *leaks);
 /* [local] "3 groups, 1 id and 14 images" or "" where there is none. */
 void thaw_leaks_summary(const thaw_leaks *leaks, thaw_text *out);
-/* [local] rank 0: a line for each pair of sets and kind with its count and the first `limit` of them by name. */
+/* [local] rank 0: a line for each pair of sets and kind with its count and the first `limit` of them by name, and one
+ * for each pair whose names cannot be compared. */
 thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *set, int64_t limit,
                                 thaw_text *out) THAW_CHECKED;
 /* [local] rank 0: a warning for each pair of sets and kind. */

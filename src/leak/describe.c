@@ -72,6 +72,16 @@ static void add_heading(const thaw_leak *leak, int64_t count, int64_t samples, c
   thaw_text_add(out, "\n");
 }
 
+static void add_apart(const thaw_leaks *leaks, const thaw_leak_set *set, thaw_text *out) {
+  for (int b = 0; b < THAW_LEAK_SETS; b++)
+    for (int a = 0; a < b; a++)
+      if (leaks->apart[b] & 1u << a)
+        thaw_text_add(out,
+                      "  groups and ids of %s and %s cannot be compared: they were not hashed with one key; import "
+                      "both with one --id-key\n",
+                      set[a].name, set[b].name);
+}
+
 thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *set, int64_t limit, thaw_text *out) {
   for (size_t first = 0, end; first < leaks->count; first = end) {
     int64_t samples = 0;
@@ -82,6 +92,7 @@ thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *se
     for (int64_t i = 0; i < count && i < limit; i++) THAW_TRY(describe_one(&leaks->leak[first + (size_t)i], set, out));
     if (limit > 0 && count > limit) thaw_text_add(out, "    ... and %lld more\n", (long long)(count - limit));
   }
+  add_apart(leaks, set, out);
   return out->failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 

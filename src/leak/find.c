@@ -75,6 +75,17 @@ static thaw_status find_names(const thaw_leak_set *set, const leak_keys *keys, i
   return status;
 }
 
+/* Names that were hashed with different keys are never equal: that they are not found means nothing. */
+static thaw_status find_apart(const thaw_leak_set *set, int32_t sets, thaw_leaks *out) {
+  char key[THAW_LEAK_SETS][LEAK_KEY_TEXT];
+  for (int32_t b = 0; b < sets; b++) {
+    THAW_TRY(leak__id_key(set[b].catalog, key[b]));
+    for (int32_t a = 0; a < b; a++)
+      if (strcmp(key[a], key[b]) != 0) out->apart[b] |= 1u << a;
+  }
+  return THAW_OK;
+}
+
 /* ------------------------------------------------------------------ images; every rank a share of the second set */
 
 static thaw_status find_pair(thaw_comm *comm, const thaw_hash_index *index, const uint64_t *hash, int64_t count,
@@ -156,6 +167,7 @@ thaw_status thaw_leaks_find(thaw_comm *comm, const thaw_leak_set *set, int32_t s
   thaw_status status = read_keys(comm, set, sets, options, log, keys, out);
   if (status == THAW_OK) {
     const bool root = thaw_comm_rank(comm) == 0;
+    if (root) status = find_apart(set, sets, out);
     for (int kind = THAW_LEAK_GROUP; root && status == THAW_OK && kind <= THAW_LEAK_ID; kind++)
       status = find_names(set, keys, sets, kind, options->distance, &list);
     if (status == THAW_OK && options->distance >= 0)

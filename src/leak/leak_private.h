@@ -10,6 +10,9 @@ typedef struct leak_keys {
   uint64_t *image;   /* hashes of the look; NULL: not compared */
 } leak_keys;
 
+enum { LEAK_KEY_TEXT = 16 };
+/* [local] id_key.c: tells the secrets of hashed ids apart; "": not hashed, or nothing tells. */
+thaw_status leak__id_key(const thaw_catalog *catalog, char out[LEAK_KEY_TEXT]) THAW_CHECKED;
 /* [collective] keys.c */
 thaw_status leak__read_names(thaw_comm *comm, const thaw_leak_set *set, leak_keys *out) THAW_CHECKED;
 /* [collective] From hashes.txt, or computed from the stored pixels unless `stored_only`. */

@@ -32,6 +32,12 @@ grep -q 'Doe^Jane.dcm' list1 || complain "the id list does not name files: $(cat
 must_run 1 import scans -o other --size 64x64 -q
 [ -f other.id-key ] || complain "no other.id-key"
 ! grep -qFf <(tail -n +2 list1 | cut -d, -f1) <(strings other/*.h5) || complain "two keys give the same ids"
+# What two keys hash cannot be compared: the leak check says so, and finds the same look all the same.
+run 1 inspect --leaks shards1/train other/catalog.yaml -q
+[ "$code" = 3 ] && ! grep -q ' group in\| id in' out || complain "two keys: exit code $code: $(cat out err)"
+grep -q 'groups and ids of shards1/train and other/catalog.yaml cannot be compared: .* one --id-key' out || complain "two keys: $(cat out)"
+run 1 inspect --leaks shards1/train shards3/train -q
+[ "$code" = 3 ] && grep -q ' groups\? in' out && ! grep -q 'cannot be compared' out || complain "one key: $(cat out)"
 must_run 1 import scans -o plain --size 64x64 --keep-ids -q
 strings plain/*.h5 | grep -q 'ct/Doe^Jane.dcm' || complain "--keep-ids does not keep ids"
 
