@@ -97,6 +97,8 @@ thaw_status thaw_import__header(const import_source *source, int64_t i, const im
 /* [collective] source_medical.c: DICOM and NIfTI files of the source become samples, one per frame. */
 thaw_status thaw_import__medical(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,
                                  import_source *source) THAW_CHECKED;
+/* [local] distinct.c: the second and later samples of an id become ID~2, ID~3 ...; says how many. */
+thaw_status thaw_import__distinct(import_source *source, thaw_log *log) THAW_CHECKED;
 /* [local] series.c: neighbours of samples whose files are the slices of one series. */
 typedef struct import_place {
   const char *series; /* "": none */

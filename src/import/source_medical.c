@@ -231,7 +231,7 @@ thaw_status thaw_import__medical(thaw_comm *comm, const thaw_import_options *opt
   size_t size = 0;
   if (!source->path) return THAW_OK;
   THAW_TRY(count_medical(comm, source, &files));
-  if (!files) return THAW_OK;
+  if (!files) return thaw_agree(comm, thaw_import__distinct(source, log));
   THAW_TRY(thaw_dicom_view_parse(options->window ? options->window : "full", &source->view));
   source->view.stack = options->frames == FRAMES_STACK;
   source->axis = (thaw_axis)options->axis;
@@ -245,7 +245,9 @@ thaw_status thaw_import__medical(thaw_comm *comm, const thaw_import_options *opt
   if (status == THAW_OK && key.bytes) status = tell_key(&key, source);
   if (status == THAW_OK) status = read_headers(comm, source, &key, attributes, &words, &size);
   expansion e = {.options = options, .attributes = attributes, .key = &key, .at = words, .old = *source, .out = source};
-  if (status == THAW_OK) status = thaw_agree(comm, expand(&e, log));
+  if (status == THAW_OK) status = expand(&e, log);
+  if (status == THAW_OK) status = thaw_import__distinct(source, log);
+  status = thaw_agree(comm, status);
   if (status == THAW_OK && options->id_list)
     status = thaw_agree(comm, thaw_comm_rank(comm) ? THAW_OK : write_id_list(source, options->id_list));
   thaw_free(e.place);
