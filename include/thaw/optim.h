@@ -46,6 +46,7 @@ void thaw_optim_clip(const void *config, double square_sum, float *gradient, siz
 typedef struct thaw_span {
   int64_t epoch_steps; /* updates in one epoch */
   int64_t steps;       /* updates in the whole phase: the length of what the job gives no length */
+  int64_t thawed_at;   /* the update at which `unfreeze: auto` thawed last: a warm-up begins anew; 0: nothing thawed */
 } thaw_span;
 thaw_schema_list thaw_schedule_schemas(void);
 /* THAW_ERR_USAGE when the options do not fit together or to the span; the message starts with the option's name. */

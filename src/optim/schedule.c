@@ -1,7 +1,10 @@
 /* Learning-rate schedules (keras/src/optimizers/schedules/learning_rate_schedule.py; one_cycle as
  * torch.optim.lr_scheduler.OneCycleLR with its cosine annealing). With a warm-up of w updates, update s < w has
  *     warmup_from * rate + (rate - warmup_from * rate) * s / w
- * and the schedule proper starts at update w, as in Keras' CosineDecay with a warmup_target. */
+ * and the schedule proper starts at update w, as in Keras' CosineDecay with a warmup_target. After a thaw in the middle
+ * of the phase, at update t, update t + s < t + w has the schedule's rate at t + s (or w, if that is later) times
+ *     warmup_from + (1 - warmup_from) * s / w
+ * so that parameters without moments start gently; the schedule proper goes on as if nothing had happened. */
 #include "thaw/optim.h"
 
 #include <math.h>
@@ -25,7 +28,8 @@ typedef struct schedule_config {
     .fallback = standard, .help = text                                                                                 \
   }
 #define WARMUP                                                                                                         \
-  NUMBER("warmup_steps", warmup_steps, 0, 1e12, 0, "updates of linear warm-up before"),                                \
+  NUMBER("warmup_steps", warmup_steps, 0, 1e12, 0,                                                                     \
+         "updates of linear warm-up before, and after each thaw by unfreeze: auto"),                                   \
       NUMBER("warmup_epochs", warmup_epochs, 0, 1e6, 0, "the same in epochs"),                                         \
       NUMBER("warmup_from", warmup_from, 0, 1, 0, "share of the learning rate with which the warm-up starts")
 #define DECAY_LENGTH                                                                                                   \
@@ -170,18 +174,29 @@ static double one_cycle_rate(const schedule_config *c, const thaw_span *span, do
   return end > top ? anneal(rate, start / c->final_div_factor, fmin(step - top, end - top) / (end - top)) : rate;
 }
 
-double thaw_schedule_rate(const thaw_choice *schedule, const thaw_span *span, double rate, int64_t step) {
+/* `at` counts from the warm-up's end. */
+static double rate_proper(const thaw_choice *schedule, const thaw_span *span, double rate, double at) {
   const thaw_schema *schema = schedule->schema;
   const schedule_config *c = schedule->config;
-  if (!schema) return rate;
-  double before = warmup(c, span), at = (double)step - before, steps = length(c, span);
-  if (at < 0) return rate * c->warmup_from + (rate - rate * c->warmup_from) * (double)step / before;
+  double steps = length(c, span);
   if (schema == &exponential) return exponential_rate(c, rate, at, steps);
   if (schema == &polynomial) return polynomial_rate(c, rate, at, steps);
   if (schema == &cosine) return cosine_rate(c, rate, at, steps);
   if (schema == &restarts) return restarts_rate(c, rate, at, steps);
   if (schema == &piecewise) return piecewise_rate(c, span, at);
   return schema == &one_cycle ? one_cycle_rate(c, span, rate, at) : rate;
+}
+
+double thaw_schedule_rate(const thaw_choice *schedule, const thaw_span *span, double rate, int64_t step) {
+  if (!schedule->schema) return rate;
+  const schedule_config *c = schedule->config;
+  double before = warmup(c, span), at = (double)step - before, since = (double)(step - span->thawed_at);
+  bool again = span->thawed_at > 0 && since >= 0 && since < before;
+  if (again)
+    rate = rate_proper(schedule, span, rate, at < 0 ? 0 : at);
+  else if (at >= 0)
+    return rate_proper(schedule, span, rate, at);
+  return rate * c->warmup_from + (rate - rate * c->warmup_from) * (again ? since : (double)step) / before;
 }
 
 /* ------------------------------------------------------------------ checks */

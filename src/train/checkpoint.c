@@ -87,7 +87,9 @@ static thaw_status io_thawed(checkpoint_io *io, train_state *s) {
   bool present = io->writing ? s->thawed > 0 || s->thawed_best > 0 : thaw_h5_has_attribute(io->file, "/", "thawed");
   if (!present) return THAW_OK;
   THAW_TRY(io_int(io, "/", "thawed", &s->thawed));
-  return io_int(io, "/", "thawed_best", &s->thawed_best);
+  THAW_TRY(io_int(io, "/", "thawed_best", &s->thawed_best));
+  if (!io->writing && !thaw_h5_has_attribute(io->file, "/", "thawed_epoch")) return THAW_OK; /* of an older thaw */
+  return io_int(io, "/", "thawed_epoch", &s->thawed_epoch);
 }
 
 static thaw_status io_cursor(checkpoint_io *io, train_state *s) {

@@ -83,6 +83,7 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
   if (session->phase >= 0 && session->phase < training->phase_count) {
     step->schedule = &training->phases[session->phase].schedule;
     step->span = train_phase_span(session, session->phase);
+    step->span.thawed_at = state->thawed_epoch * step->span.epoch_steps;
   }
   thaw_epoch epoch = {.samples = train_epoch_samples(session),
                       .batch = training->batch_size * training->accumulate,

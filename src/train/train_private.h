@@ -87,6 +87,7 @@ typedef struct train_state {
   int64_t steps;               /* updates done in all */
   int64_t finished;            /* 1: nothing is left to do */
   int64_t thawed, thawed_best; /* blocks thawed by `unfreeze: auto`: now, and at the best epoch of the phase */
+  int64_t thawed_epoch;        /* of the phase: the one that the last of them was thawed for; 0: none was */
   int64_t stop_phase;          /* 1: early stopping has ended the phase */
   double rate, seconds;
   train_monitor early, plateau, best;

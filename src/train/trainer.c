@@ -94,6 +94,7 @@ static thaw_status thaw_next_block(trainer *t) {
   trainer_keep_exponents(t);
   train_step_clear(&t->step);
   t->state.thawed++;
+  t->state.thawed_epoch = t->state.epoch;
   t->state.early.wait = 0;
   thaw_info(t->log, "%s has not improved on %.6g: thawing %s", t->job->training.auto_unfreeze.monitor,
             t->state.early.best, block);
@@ -115,7 +116,7 @@ static thaw_status leave_phase(trainer *t) {
     THAW_TRY(train_mark_live(t->session, (int32_t)t->state.phase));
   }
   t->state.phase++;
-  t->state.epoch = t->state.step = 0;
+  t->state.epoch = t->state.step = t->state.thawed_epoch = 0;
   t->state.stop_phase = 0;
   return THAW_OK;
 }

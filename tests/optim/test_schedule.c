@@ -27,7 +27,7 @@ static thaw_status parse(const char *schedule, thaw_job **out) {
 static void check_case(thaw_h5 *file, const char *name) {
   char *group = thaw_format("/%s", name), *rates = thaw_format("/%s/rates", name), *text;
   double rate;
-  thaw_span span;
+  thaw_span span = {0};
   float expected[MOST];
   thaw_job *job;
   assert_true(group && rates);
@@ -76,6 +76,30 @@ static void test_warmup(void **context) {
   thaw_job_destroy(cold);
 }
 
+/* A thaw at update 50: the same warm-up again, on top of a schedule that goes on; one before the first warm-up is over
+ * starts it anew. */
+static void test_warmup_after_a_thaw(void **context) {
+  (void)context;
+  thaw_job *warm, *none;
+  const thaw_span span = {.epoch_steps = 10, .steps = 100};
+  thaw_span thawed = span;
+  assert_thaw_ok(parse("{name: cosine_decay, warmup_epochs: 2, warmup_from: 0.1}", &warm));
+  assert_thaw_ok(parse("cosine_decay", &none));
+  const thaw_choice *a = &warm->training.phases[0].schedule, *b = &none->training.phases[0].schedule;
+  thawed.thawed_at = 50;
+  for (int64_t step = 0; step < 100; step++) {
+    double share = step >= 50 && step < 70 ? 0.1 + 0.9 * (double)(step - 50) / 20 : 1;
+    double expected = thaw_schedule_rate(a, &span, 2, step) * share;
+    assert_true(fabs(thaw_schedule_rate(a, &thawed, 2, step) - expected) < 1e-12);
+    assert_true(thaw_schedule_rate(b, &thawed, 2, step) == thaw_schedule_rate(b, &span, 2, step));
+  }
+  thawed.thawed_at = 10;
+  for (int64_t step = 10; step < 20; step++)
+    assert_true(fabs(thaw_schedule_rate(a, &thawed, 2, step) - (0.2 + 1.8 * (double)(step - 10) / 20)) < 1e-12);
+  thaw_job_destroy(warm);
+  thaw_job_destroy(none);
+}
+
 static void refuse(const char *schedule, const char *part) {
   const thaw_span span = {.epoch_steps = 10, .steps = 80};
   thaw_job *job = NULL;
@@ -105,6 +129,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_peers),
       cmocka_unit_test(test_warmup),
+      cmocka_unit_test(test_warmup_after_a_thaw),
       cmocka_unit_test(test_bad_input),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

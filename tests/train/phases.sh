@@ -57,6 +57,16 @@ grep -q "thawing block3" auto.log || fail "auto did not thaw block3: $(grep -i t
 run 3 auto auto3
 same_as auto auto3
 stopped auto
+# Every automatic thaw begins a warm-up anew: the rate rises again over its two epochs, on any number of ranks and across stops.
+job warm '{epochs: 2}; {epochs: 9, unfreeze: auto, optimizer: {name: adam, learning_rate: 1.0e-4}, schedule: {name: constant, warmup_epochs: 2}}' \
+  'auto_unfreeze: {patience: 3, min_delta: 9}'
+run 1 warm warm || { cat warm.log; exit 1; }
+run 3 warm warm3
+same_as warm warm3
+stopped warm
+rates=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "learning_rate") c = i; next } $1 == 2 { printf "%.3g ", $c * 1e4 }' warm/metrics.csv)
+[ "$rates" = "0.375 0.875 1 0.375 0.875 1 " ] || fail "learning rates in units of 1e-4 after a thaw: $rates"
+
 # Never worse than before: the table's last row of phase 1 and the one of phase 3, whose rate is small.
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "val_loss") c = i; next }
   { last[$1] = $c; if ($1 == 2 && (best == "" || $c < best)) best = $c }
