@@ -5,24 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct leak_list {
-  thaw_leak *item;
-  size_t count, capacity;
-} leak_list;
-
-static thaw_status add_leak(leak_list *list, thaw_leak leak) {
+thaw_status leak__add(leak_list *list, thaw_leak leak) {
   if (thaw_grow((void **)&list->item, list->count, &list->capacity, sizeof *list->item) != 0) return THAW_ERR_MEMORY;
   list->item[list->count++] = leak;
   return THAW_OK;
 }
 
 /* ------------------------------------------------------------------ groups and ids; rank 0 */
-typedef struct leak_name {
-  uint64_t key;
-  int64_t sample;
-  int32_t set;
-} leak_name;
-
 static int compare_names(const void *a, const void *b) {
   const leak_name *x = a, *y = b;
   if (x->key != y->key) return x->key < y->key ? -1 : 1;
@@ -32,89 +21,52 @@ static int compare_names(const void *a, const void *b) {
 
 /* Two folders may have a file 001.png each: where looks are known they decide whether the same name is the same image.
  */
-static bool looks_different(const leak_keys *keys, int32_t distance, const leak_name *a, const leak_name *b) {
-  const uint64_t *x = keys[a->set].image, *y = keys[b->set].image;
+static bool looks_different(const leak_looks *looks, int32_t distance, const leak_name *a, const leak_name *b) {
+  const uint64_t *x = looks[a->set].hash, *y = looks[b->set].hash;
   return x && y && thaw_hash_distance(x[a->sample], y[b->sample]) > distance;
 }
 
 /* One run of names with the same key: a leak for each pair of sets in it. */
-static thaw_status add_run(int32_t kind, const leak_keys *keys, int32_t distance, const leak_name *run, int64_t length,
-                           leak_list *list) {
+static thaw_status add_run(int32_t kind, const leak_looks *looks, int32_t distance, const leak_name *run,
+                           int64_t length, leak_list *list) {
   for (int64_t a = 0; a < length; a++) {
     if (a > 0 && run[a].set == run[a - 1].set) continue;
     for (int64_t b = a + 1; b < length; b++) {
       if (run[b].set == run[b - 1].set || run[b].set == run[a].set) continue;
-      if (kind == THAW_LEAK_ID && looks_different(keys, distance, &run[a], &run[b])) continue;
+      if (kind == THAW_LEAK_ID && looks_different(looks, distance, &run[a], &run[b])) continue;
       int64_t samples = 1;
       while (b + samples < length && run[b + samples].set == run[b].set) samples++;
-      THAW_TRY(add_leak(list, (thaw_leak){.kind = kind,
-                                          .set = {run[a].set, run[b].set},
-                                          .sample = {run[a].sample, run[b].sample},
-                                          .samples = samples}));
+      THAW_TRY(leak__add(list, (thaw_leak){.kind = kind,
+                                           .set = {run[a].set, run[b].set},
+                                           .sample = {run[a].sample, run[b].sample},
+                                           .samples = samples}));
     }
   }
   return THAW_OK;
 }
 
-static thaw_status find_names(const thaw_leak_set *set, const leak_keys *keys, int32_t sets, int32_t kind,
-                              int32_t distance, leak_list *list) {
-  int64_t total = 0, count = 0;
-  for (int32_t s = 0; s < sets; s++) total += thaw_catalog_info(set[s].catalog)->count;
-  leak_name *name = thaw_new((size_t)total, sizeof *name);
-  if (!name) return THAW_ERR_MEMORY;
-  for (int32_t s = 0; s < sets; s++)
-    for (int64_t i = 0; i < thaw_catalog_info(set[s].catalog)->count; i++)
-      if (keys[s].name[kind][i]) name[count++] = (leak_name){keys[s].name[kind][i], i, s};
-  qsort(name, (size_t)count, sizeof *name, compare_names);
-  thaw_status status = THAW_OK;
-  for (int64_t first = 0, end; status == THAW_OK && first < count; first = end) {
-    for (end = first + 1; end < count && name[end].key == name[first].key;) end++;
-    if (name[first].set != name[end - 1].set) status = add_run(kind, keys, distance, name + first, end - first, list);
+/* [collective] */
+static thaw_status find_names(thaw_comm *comm, const thaw_leak_set *set, const leak_looks *looks, int32_t sets,
+                              int32_t kind, int32_t distance, leak_list *list) {
+  leak_names names;
+  thaw_status status = leak__read_names(comm, set, sets, kind, &names);
+  if (status == THAW_OK && names.count) qsort(names.item, names.count, sizeof *names.item, compare_names);
+  for (size_t first = 0, end; status == THAW_OK && first < names.count; first = end) {
+    const leak_name *run = names.item + first;
+    for (end = first + 1; end < names.count && names.item[end].key == run->key;) end++;
+    if (run->set != names.item[end - 1].set) status = add_run(kind, looks, distance, run, (int64_t)(end - first), list);
   }
-  thaw_free(name);
-  return status;
+  thaw_free(names.item);
+  return thaw_agree(comm, status);
 }
 
-/* Names that were hashed with different keys are never equal: that they are not found means nothing. */
+/* Names that were hashed with different keys are never equal: that they are not found means nothing. [local] */
 static thaw_status find_apart(const thaw_leak_set *set, int32_t sets, thaw_leaks *out) {
   char key[THAW_LEAK_SETS][LEAK_KEY_TEXT];
   for (int32_t b = 0; b < sets; b++) {
     THAW_TRY(leak__id_key(set[b].catalog, key[b]));
     for (int32_t a = 0; a < b; a++)
       if (strcmp(key[a], key[b]) != 0) out->apart[b] |= 1u << a;
-  }
-  return THAW_OK;
-}
-
-/* ------------------------------------------------------------------ images; every rank a share of the second set */
-
-static thaw_status find_pair(thaw_comm *comm, const thaw_hash_index *index, const uint64_t *hash, int64_t count,
-                             int32_t a, int32_t b, leak_list *list) {
-  const int64_t rank = thaw_comm_rank(comm), ranks = thaw_comm_size(comm);
-  for (int64_t i = count * rank / ranks; i < count * (rank + 1) / ranks; i++) {
-    int32_t distance = 0;
-    const int64_t nearest = thaw_hash_index_nearest(index, hash[i], &distance);
-    if (nearest >= 0)
-      THAW_TRY(add_leak(
-          list,
-          (thaw_leak){
-              .kind = THAW_LEAK_IMAGE, .distance = distance, .set = {a, b}, .sample = {nearest, i}, .samples = 1}));
-  }
-  return THAW_OK;
-}
-
-static thaw_status find_images(thaw_comm *comm, const thaw_leak_set *set, const leak_keys *keys, int32_t sets,
-                               int32_t distance, leak_list *list) {
-  for (int32_t a = 0; a + 1 < sets; a++) {
-    thaw_hash_index *index = NULL;
-    if (!keys[a].image) continue;
-    THAW_TRY(thaw_hash_index_create(keys[a].image, thaw_catalog_info(set[a].catalog)->count, distance, &index));
-    thaw_status status = THAW_OK;
-    for (int32_t b = a + 1; status == THAW_OK && b < sets; b++)
-      if (keys[b].image)
-        status = find_pair(comm, index, keys[b].image, thaw_catalog_info(set[b].catalog)->count, a, b, list);
-    thaw_hash_index_destroy(index);
-    THAW_TRY(status);
   }
   return THAW_OK;
 }
@@ -144,38 +96,38 @@ static thaw_status collect(thaw_comm *comm, const leak_list *mine, thaw_leaks *o
 }
 
 /* [collective] */
-static thaw_status read_keys(thaw_comm *comm, const thaw_leak_set *set, int32_t sets, const thaw_leak_options *options,
-                             thaw_log *log, leak_keys *keys, thaw_leaks *out) {
+static thaw_status read_looks(thaw_comm *comm, const thaw_leak_set *set, int32_t sets, const thaw_leak_options *options,
+                              thaw_log *log, leak_looks *looks, thaw_leaks *out) {
   for (int32_t s = 0; s < sets; s++) {
-    THAW_TRY(leak__read_names(comm, &set[s], &keys[s]));
-    if (options->distance < 0) continue;
-    THAW_TRY(leak__read_images(comm, &set[s], options->stored_only, log, &keys[s]));
-    out->unhashed += !keys[s].image;
-    for (int64_t i = 0; keys[s].image && i < thaw_catalog_info(set[s].catalog)->count; i++)
-      out->blank += !keys[s].image[i];
+    THAW_TRY(leak__read_looks(comm, &set[s], options->stored_only, log, &looks[s]));
+    out->unhashed += !looks[s].known;
+    for (int64_t i = 0; looks[s].hash && i < thaw_catalog_info(set[s].catalog)->count; i++)
+      out->blank += !looks[s].hash[i];
   }
-  return THAW_OK;
+  return thaw_comm_max_int(comm, &out->blank, 1);
+}
+
+/* [collective] */
+static thaw_status find_all(thaw_comm *comm, const thaw_leak_set *set, int32_t sets, const thaw_leak_options *options,
+                            thaw_log *log, leak_looks *looks, leak_list *list, thaw_leaks *out) {
+  const int32_t distance = options->distance;
+  if (distance >= 0) THAW_TRY(read_looks(comm, set, sets, options, log, looks, out));
+  THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) == 0 ? find_apart(set, sets, out) : THAW_OK));
+  for (int kind = THAW_LEAK_GROUP; kind <= THAW_LEAK_ID; kind++)
+    THAW_TRY(find_names(comm, set, looks, sets, kind, distance, list));
+  if (distance >= 0) THAW_TRY(leak__find_looks(comm, set, looks, sets, distance, list));
+  return collect(comm, list, out);
 }
 
 thaw_status thaw_leaks_find(thaw_comm *comm, const thaw_leak_set *set, int32_t sets, const thaw_leak_options *options,
                             thaw_log *log, thaw_leaks *out) {
-  leak_keys keys[THAW_LEAK_SETS] = {0};
+  leak_looks looks[THAW_LEAK_SETS] = {0};
   leak_list list = {0};
   *out = (thaw_leaks){0};
   if (sets > THAW_LEAK_SETS)
     return thaw_fail(THAW_ERR_USAGE, "%d data sets to compare, at most %d", (int)sets, THAW_LEAK_SETS);
-  thaw_status status = read_keys(comm, set, sets, options, log, keys, out);
-  if (status == THAW_OK) {
-    const bool root = thaw_comm_rank(comm) == 0;
-    if (root) status = find_apart(set, sets, out);
-    for (int kind = THAW_LEAK_GROUP; root && status == THAW_OK && kind <= THAW_LEAK_ID; kind++)
-      status = find_names(set, keys, sets, kind, options->distance, &list);
-    if (status == THAW_OK && options->distance >= 0)
-      status = find_images(comm, set, keys, sets, options->distance, &list);
-    status = thaw_agree(comm, status);
-  }
-  if (status == THAW_OK) status = collect(comm, &list, out);
-  for (int32_t s = 0; s < sets; s++) leak__clear_keys(&keys[s]);
+  thaw_status status = find_all(comm, set, sets, options, log, looks, &list, out);
+  for (int32_t s = 0; s < sets; s++) thaw_free(looks[s].hash);
   thaw_free(list.item);
   if (status != THAW_OK) thaw_leaks_clear(out);
   return status;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DIGITS = 16, LINE = DIGITS + 1 };
+enum { DIGITS = 16, LINE = DIGITS + 1, PIECE = 4096 /* lines read at a time */ };
 
 static char *path_beside(const char *catalog_path) {
   char *folder = thaw_path_folder(catalog_path), *path = folder ? thaw_path_join(folder, "hashes.txt") : NULL;
@@ -37,33 +37,41 @@ static bool parse_line(const char *line, uint64_t *out) {
   return line[DIGITS] == '\n';
 }
 
-/* False where the text is not of this content. */
-static bool parse(const char *text, size_t size, const thaw_dataset_info *info, uint64_t *out) {
-  char head[128];
+/* `count` lines, a piece at a time: the text of 10 million would be 170 MB. */
+static bool parse_lines(FILE *file, int64_t count, uint64_t *out) {
+  char piece[PIECE * LINE + 1];
+  for (int64_t done = 0; done < count;) {
+    const size_t lines = count - done < PIECE ? (size_t)(count - done) : PIECE;
+    if (fread(piece, LINE, lines, file) != lines) return false;
+    for (size_t i = 0; i < lines; i++)
+      if (!parse_line(piece + i * LINE, &out[done + (int64_t)i])) return false;
+    done += (int64_t)lines;
+  }
+  return fgetc(file) == EOF;
+}
+
+/* False where the file is not of this content. */
+static bool parse(FILE *file, const thaw_dataset_info *info, uint64_t *out) {
+  char head[128], found[128];
   snprintf(head, sizeof head, "thaw-hashes 1 phash %s\n", info->digest);
   const size_t length = strlen(head);
-  if (size != length + (size_t)info->count * LINE || memcmp(text, head, length) != 0) return false;
-  for (int64_t i = 0; i < info->count; i++)
-    if (!parse_line(text + length + (size_t)i * LINE, &out[i])) return false;
-  return true;
+  return fread(found, 1, length, file) == length && memcmp(found, head, length) == 0 &&
+         parse_lines(file, info->count, out);
 }
 
 thaw_status thaw_hashes_read(const thaw_catalog *catalog, uint64_t **out) {
   const thaw_dataset_info *info = thaw_catalog_info(catalog);
-  char *path = path_beside(thaw_catalog_path(catalog)), *text = NULL;
-  size_t size = 0;
+  char *path = path_beside(thaw_catalog_path(catalog));
   *out = NULL;
   if (!path) return THAW_ERR_MEMORY;
-  thaw_status status =
-      thaw_file_exists(path) ? thaw_file_read(path, (size_t)(info->count + 8) * LINE + 128, &text, &size) : THAW_OK;
-  if (status == THAW_ERR_DATA) status = THAW_OK; /* too long: of something else */
-  uint64_t *hash = text ? thaw_new((size_t)info->count, sizeof *hash) : NULL;
-  if (text && !hash) status = THAW_ERR_MEMORY;
-  if (hash && parse(text, size, info, hash))
+  FILE *file = thaw_file_exists(path) ? fopen(path, "rbe") : NULL;
+  uint64_t *hash = file ? thaw_new((size_t)info->count, sizeof *hash) : NULL;
+  const thaw_status status = file && !hash ? THAW_ERR_MEMORY : THAW_OK;
+  if (hash && parse(file, info, hash))
     *out = hash;
   else
     thaw_free(hash);
-  thaw_free(text);
+  if (file) fclose(file);
   thaw_free(path);
   return status;
 }
