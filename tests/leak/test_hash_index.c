@@ -60,7 +60,7 @@ static void the_nearest_is_found_at_every_distance(void **state) {
 /* From 131,072 hashes on the index has wider parts; 16 bits apart and more are looked at in 35,000 places. */
 static void the_nearest_of_many_is_found(void **state) {
   (void)state;
-  enum { MANY = 140000, EACH = 60 };
+  enum { MANY = 140000, EACH = 120 };
   static const int32_t distances[] = {0, 2, 3, 4, 8, 16};
   uint64_t *hash = calloc(MANY, sizeof *hash);
   for (int i = 0; i < MANY; i++) /* few values of the lowest part, and the same hash many times: buckets are long */
