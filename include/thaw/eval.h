@@ -6,12 +6,15 @@
 #include "thaw/feature.h"
 #include "thaw/graph.h"
 #include "thaw/import.h"
+#include "thaw/job.h"
 #include "thaw/loss.h"
 
 typedef struct thaw_metric {
-  char name[32]; /* "accuracy", "top_5_accuracy", "mae" */
+  char name[80]; /* "accuracy", "top_5_accuracy", "mae"; of one of several heads "age_mae", "age_loss" */
   int32_t kind, k;
+  int32_t head; /* its index */
 } thaw_metric;
+enum { THAW_METRIC_HEAD_LOSS = 100 }; /* the kind of a head's loss, before its weight */
 /* "accuracy" (categorical, sparse or binary as the label kind says), "top_<k>_accuracy", "mae", "mse". [local] */
 thaw_status thaw_metric_parse(const char *name, thaw_metric *out) THAW_CHECKED;
 /* The metric's value of one row (0/1, share or error; over the known labels, 0 without any); the metric is the mean
@@ -35,10 +38,65 @@ void thaw_labels_gather(const thaw_loss_ops *loss, const thaw_dataset_info *data
  * deviations; NULL: stays as it is. */
 void thaw_labels_standardize(const double *target, int32_t rows, int32_t outputs, float *label);
 
+/* ------------------------------------------------------------------ several heads on one backbone; all [local]
+ * The loss of a sample is the sum over heads of weight * loss of the head (Keras' loss_weights). A head ignores samples
+ * whose labels it lacks: they add nothing to its loss and gradient, and metrics are means over the others. */
+typedef struct thaw_head {
+  const char *name; /* borrowed from the job, as `column` */
+  const thaw_loss_ops *loss;
+  const void *config; /* of the loss */
+  double weight;
+  const char *const *column; /* [columns] names of its labels */
+  int32_t columns;
+  int32_t node;           /* of the graph: its last layer */
+  int32_t first, outputs; /* its columns in a row of the network's output */
+  bool scaled;            /* target_scaling */
+  double *target;         /* [2][outputs] with `scaled`, once known: for thaw_labels_standardize */
+} thaw_head;
+/* The labels of one head, as if a dataset had no others. */
+typedef struct thaw_head_data {
+  thaw_dataset_info info; /* classes owned: class names, or names of labels and targets */
+  thaw_labels labels;     /* float; what is not known is 255 of several labels, else NaN */
+  int32_t *column;        /* [info.label_width] of the dataset's labels */
+  float *value;           /* [info.count][info.label_width] */
+  int64_t known;          /* samples that have labels */
+} thaw_head_data;
+/* Finds the head's columns and checks that they fit its loss and outputs; messages name `path` and the head. */
+thaw_status thaw_head_data_open(const thaw_head *head, const thaw_dataset_info *data, const char *path,
+                                thaw_head_data *out) THAW_CHECKED;
+/* Then its labels. THAW_ERR_DATA when no sample has any. */
+thaw_status thaw_head_data_read(const thaw_head *head, const thaw_labels *labels, int64_t count, const char *path,
+                                thaw_head_data *out) THAW_CHECKED;
+void thaw_head_data_clear(thaw_head_data *data);
+/* Whether the sample has the head's labels: one at least of several labels, else all. */
+bool thaw_head_knows(const thaw_head_data *data, uint64_t sample);
+
+/* Room for thaw_heads_evaluate. Clear it also after a failure. */
+typedef struct thaw_heads_rows {
+  float *label, *row;
+  double *value;      /* [rows] losses of samples */
+  double *head_value; /* [heads][capacity] those of each head, before the weights */
+  float *dy;          /* head after head, [rows][its outputs]; NULL: no gradient */
+  int32_t capacity;
+} thaw_heads_rows;
+thaw_status thaw_heads_rows_create(const thaw_head *head, int32_t heads, int32_t rows, bool gradient,
+                                   thaw_heads_rows *out) THAW_CHECKED;
+void thaw_heads_rows_clear(thaw_heads_rows *rows);
+/* After a forward pass of `count` rows: their losses. unknown: 0 ignored, 1 taken as 0, 2 taken as 1 (several labels).
+ * With `source` [heads] also the gradients of their sum / batch, for thaw_live_backward_heads. */
+void thaw_heads_evaluate(const thaw_live *live, const thaw_head *head, int32_t heads, const thaw_head_data *data,
+                         const uint64_t *sample, int32_t count, int64_t batch, int32_t unknown, thaw_heads_rows *rows,
+                         thaw_live_source *source);
+/* The value of row number `row` of the last thaw_heads_evaluate; y: the network's whole row. */
+double thaw_heads_metric_row(const thaw_metric *metric, const thaw_head *head, const thaw_head_data *data,
+                             uint64_t sample, int32_t row, const float *y, thaw_heads_rows *rows);
+/* The samples that the metric is a mean over. */
+int64_t thaw_heads_metric_count(const thaw_metric *metric, const thaw_head_data *data);
+
 typedef struct thaw_evaluation {
   int64_t count;
   double loss; /* mean over samples, plus regularisation */
-  double metric[8];
+  double metric[THAW_MAX_METRICS];
   int32_t metrics;
   int32_t classes;
   int64_t *confusion; /* [classes][classes] true x predicted; NULL unless class labels */
@@ -52,7 +110,10 @@ typedef struct thaw_evaluate_desc {
   const thaw_labels *labels; /* NULL: predict only */
   const thaw_dataset_info *data;
   const thaw_choice *loss;
-  const double *target; /* for thaw_labels_standardize before the loss; NULL: labels are taken as they are */
+  const thaw_head *head; /* [heads] several heads with their labels of this data; loss and target are not used then */
+  const thaw_head_data *head_data; /* NULL: predict only */
+  int32_t heads;                   /* 0: one */
+  const double *target;            /* for thaw_labels_standardize before the loss; NULL: labels are taken as they are */
   const thaw_metric *metric;
   int32_t metrics, outputs, slice, max_samples;
   bool keep_predictions;

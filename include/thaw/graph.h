@@ -31,6 +31,13 @@ const thaw_node *thaw_graph_view(const thaw_graph *graph, int32_t index);
 int32_t thaw_graph_find(const thaw_graph *graph, const char *name); /* -1 when absent */
 void thaw_graph_mark_head(thaw_graph *graph, int32_t first);        /* nodes from `first` on are the head */
 
+/* Several outputs (2 .. THAW_MAX_INPUTS), each one row per sample: adds the layer that lays them side by side, `name`,
+ * as the last node, so that a row of the network's output is the outputs' rows in this order. It belongs to no model
+ * file: thaw_graph_outputs tells the nodes themselves. THAW_ERR_USAGE where an output is no row. */
+thaw_status thaw_graph_join(thaw_graph *graph, const int32_t *output, int32_t outputs, const char *name) THAW_CHECKED;
+/* The outputs joined so, borrowed; 0: the last node is the only output. */
+int32_t thaw_graph_outputs(const thaw_graph *graph, const int32_t **output_out);
+
 /* Allocates all parameters that have no memory yet (zeroed); call after the last add. */
 thaw_status thaw_graph_bind(thaw_graph *graph) THAW_CHECKED;
 /* Frees the values of the constant part's parameters (after thaw_plan_pack); their value is then NULL. Bind again to
@@ -164,6 +171,9 @@ thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const th
 const float *thaw_live_logits(const thaw_live *live);
 /* That activation: THAW_SOFTMAX, THAW_SIGMOID, or whatever the last layer applies; THAW_LINEAR when none. */
 thaw_activation thaw_live_activation(const thaw_live *live);
+/* The same two of an output of several (thaw_graph_join). */
+const float *thaw_live_logits_of(const thaw_live *live, int32_t node);
+thaw_activation thaw_live_activation_of(const thaw_live *live, int32_t node);
 /* After forward with training: dy [samples][output]; sends every live gradient to hooks->gradient or hooks->sums. When
  * the loss and the last activation are a fused pair (softmax or sigmoid with cross-entropy), or the loss is that of
  * values before a last rescaling, set `from_logits`: dy is then the gradient before that activation or rescaling. */
@@ -175,10 +185,14 @@ const float *thaw_live_value(const thaw_live *live, int32_t node);
  * Sources in any order, each node once. */
 typedef struct thaw_live_source {
   int32_t node;
-  const float *dy; /* [samples][its floats] */
+  const float *dy;  /* [samples][its floats] */
+  bool from_logits; /* as in thaw_live_backward; only of nodes whose value nothing else goes back from */
 } thaw_live_source;
 thaw_status thaw_live_backward_from(thaw_live *live, const thaw_share *share, const thaw_live_source *source,
                                     int32_t count) THAW_CHECKED;
+/* The same for the outputs of several heads, with the hooks of a training step. */
+thaw_status thaw_live_backward_heads(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks,
+                                     const thaw_live_source *source, int32_t count) THAW_CHECKED;
 /* After backward, for a cut that asked for it: the gradient of cut tensor `node`, [samples][its floats]. Points into
  * `live`. */
 const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node);

@@ -31,7 +31,10 @@ typedef struct thaw_import_options {
       *classes; /* "a,b,c": the classes in index order; names found must be among them, numbers index them; NULL */
   const char *label_columns; /* "a,b,c": CSV columns of 1, 0, -1 (unknown) or nothing, a label each; with `regression`
                                 of numbers, a target each; NULL */
-  bool blank_unknown;        /* nothing in such a column means unknown, not 0 */
+  const char *class_columns, *target_columns; /* "a,b": CSV columns of class names and of numbers; with either of them,
+                                                 and `label_columns`, labels are mixed, for several heads; an empty cell
+                                                 is unknown; NULL: none */
+  bool blank_unknown;                         /* nothing in such a column means unknown, not 0 */
   const char *attributes;    /* "sex,site": CSV columns for subgroups.csv beside each catalogue; NULL */
   const char *window;        /* of DICOM and NIfTI, see thaw_dicom_view_parse; NULL: "full" */
   int32_t frames;            /* of DICOM and NIfTI: 0 all, 1 the middle one, 2 all with their neighbours as channels */

@@ -140,6 +140,20 @@ typedef struct thaw_training_config {
   double watchdog_seconds; /* a rank silent for so long ends the job; 0: never; default 600 */
 } thaw_training_config;
 
+/* One of several heads. Losses and metrics of a run: "loss", then "NAME_loss" of each head, then "NAME_METRIC" of each;
+ * training.metrics lists all but the first, training.loss is that of the first head. */
+enum { THAW_MAX_HEADS = 8, THAW_MAX_METRICS = 24 };
+typedef struct thaw_head_config {
+  char *name;             /* also of its last layer */
+  double weight;          /* Keras' loss_weights */
+  thaw_text_list labels;  /* columns of the data's labels; default: the name */
+  thaw_text_list metrics; /* without the name */
+  int32_t target_scaling; /* as training.target_scaling */
+  thaw_choice loss;
+  thaw_choice *layers;
+  int32_t layer_count, line;
+} thaw_head_config;
+
 typedef struct thaw_job {
   char *path;   /* of the file, for messages */
   char *folder; /* absolute, of the file: relative input paths inside it are resolved against this */
@@ -147,8 +161,10 @@ typedef struct thaw_job {
   int64_t seed;
   char *output; /* run folder; default "runs/<name>" */
   thaw_backbone_config backbone;
-  thaw_choice *head;
+  thaw_choice *head; /* with `heads`: what they share; may be none */
   int32_t head_count;
+  thaw_head_config *heads; /* several heads, at least 2; NULL: `head` is the only one */
+  int32_t heads_count;
   thaw_data_config data;
   thaw_cache_config cache;
   thaw_training_config training;

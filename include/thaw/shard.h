@@ -15,7 +15,8 @@ typedef enum thaw_label_kind {
   THAW_LABEL_CLASS,  /* int32 class index per sample */
   THAW_LABEL_MULTI,  /* uint8 [classes] per sample, 255 = unknown */
   THAW_LABEL_TARGET, /* float32 [targets] per sample */
-  THAW_LABEL_NONE
+  THAW_LABEL_NONE,
+  THAW_LABEL_MIXED /* float32 [columns] per sample, columns of different kinds for several heads; NaN = unknown */
 } thaw_label_kind;
 
 typedef struct thaw_dataset_info {
@@ -25,9 +26,21 @@ typedef struct thaw_dataset_info {
   double value_max; /* of the stored values, e.g. 255, 4095, 65535: maps to 255 for the network */
   thaw_label_kind label_kind;
   int32_t label_width;  /* values per sample: 1 for CLASS and NONE, classes for MULTI, targets for TARGET */
-  thaw_strings classes; /* names, one per class for CLASS ("0", "1", ... where nothing tells them); else may be empty */
+  thaw_strings classes; /* names, one per class for CLASS ("0", "1", ... where nothing tells them); else may be empty;
+                           of MIXED those of all class columns, one column after the other */
+  thaw_strings columns; /* of MIXED: what each column means, see thaw_label_column_text; else empty */
   char digest[65];      /* over the content digests of all shards in order */
 } thaw_dataset_info;
+
+/* One column of the labels. */
+typedef struct thaw_label_column {
+  const char *name;       /* borrowed; "class" of CLASS; "" where nothing names it */
+  thaw_label_kind kind;   /* CLASS: a class index; MULTI: 0, 1 or unknown; TARGET: a number */
+  int32_t first, classes; /* CLASS: its names in info->classes */
+} thaw_label_column;
+thaw_label_column thaw_label_column_of(const thaw_dataset_info *info, int32_t index);
+/* As info->columns has it: "class:3 diagnosis", "label edema", "target age"; thaw_free. NULL: no memory. */
+char *thaw_label_column_text(const thaw_label_column *column);
 
 typedef struct thaw_catalog thaw_catalog;
 /* Opens catalog.yaml (or one shard .h5, or a folder holding catalog.yaml); opens each shard lazily where the catalogue
@@ -118,7 +131,7 @@ void thaw_stage_close(thaw_stage *stage, bool remove);
 typedef struct thaw_shard_rows {
   int64_t count;
   const void *pixels; /* [count][h][w][c] */
-  const void *labels; /* int32_t [count], uint8_t or float [count][label_width] */
+  const void *labels; /* int32_t [count], uint8_t (MULTI) or float [count][label_width] */
   char *const *ids;
   char *const *groups; /* may be NULL */
 } thaw_shard_rows;

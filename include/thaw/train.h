@@ -16,6 +16,7 @@ typedef struct thaw_session_data {
   const thaw_labels *labels;     /* borrowed from catalog; NULL when it has none */
   thaw_catalog *whole;           /* with data.folds: all samples, whose features are cached; else NULL */
   thaw_features *features;       /* of the present phase */
+  thaw_head_data *head;          /* [session's heads]; NULL: one head, or no labels that fit */
 } thaw_session_data;
 
 typedef struct thaw_session {
@@ -24,8 +25,10 @@ typedef struct thaw_session {
   thaw_graph *graph;
   const thaw_architecture *architecture;
   const thaw_loss_ops *loss;
-  thaw_metric metric[8];
+  thaw_metric metric[THAW_MAX_METRICS];
   int32_t metrics, outputs;
+  thaw_head *head;       /* [heads] in the job's order; NULL: one head */
+  int32_t heads;         /* 0: one. `outputs` are those of all, side by side, `loss` that of the first */
   bool part;             /* the last layers of the head are left out */
   bool embedding;        /* thaw_session_options.embedding */
   int32_t share_samples; /* of one rank in one batch, whole slices */
@@ -120,7 +123,7 @@ thaw_status thaw_run_describe(const char *folder, thaw_text *out) THAW_CHECKED;
  * also after a failure. */
 typedef struct thaw_keras_training_text {
   const char *optimizer_class;
-  thaw_text optimizer_config, loss, metrics;
+  thaw_text optimizer_config, loss, metrics, loss_weights; /* loss_weights: of several heads, else empty */
 } thaw_keras_training_text;
 thaw_status thaw_keras_training(const thaw_job *job, int32_t phase, thaw_keras_training_text *out) THAW_CHECKED;
 void thaw_keras_training_clear(thaw_keras_training_text *text);

@@ -51,7 +51,9 @@ typedef struct thaw_export_slots {
 typedef struct thaw_export_training {
   const thaw_export_slots *slots;                 /* NULL: Keras' optimiser begins anew */
   const char *optimizer_class, *optimizer_config; /* "Adam", {"learning_rate": 0.001, ...} */
-  const char *loss, *metrics;                     /* "categorical_crossentropy" or an object; ["accuracy"] */
+  const char *loss, *metrics;                     /* "categorical_crossentropy" or an object; ["accuracy"]; of several
+                                                     heads objects with a member for each */
+  const char *loss_weights;                       /* of several heads; NULL: none */
 } thaw_export_training;
 typedef struct thaw_export_options {
   const char *name;                     /* of the model */

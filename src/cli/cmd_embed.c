@@ -180,7 +180,7 @@ static thaw_status embed(cli_context *cli, const embed_options *o, bool catalog,
   cli_run run;
   THAW_TRY(cli_run_open(cli, cli->argument[0], o->checkpoint, &options, &run));
   char *fallback = thaw_path_join(run.folder, "embeddings.h5");
-  thaw_status status = fallback ? THAW_OK : THAW_ERR_MEMORY;
+  thaw_status status = fallback ? cli_run_one_head(&run, "thaw embed") : THAW_ERR_MEMORY;
   const char *path = o->output ? o->output : fallback;
   if (status == THAW_OK) status = catalog ? embed_catalog(cli, &run, o, path) : embed_images(cli, &run, o, files, path);
   thaw_free(fallback);

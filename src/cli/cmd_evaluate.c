@@ -9,13 +9,7 @@
 
 #include <string.h>
 
-typedef struct evaluate_options {
-  const char *data, *checkpoint, *output, *isa, *subgroups, *rule, *costs;
-  int32_t bootstrap;
-  thaw_operating_point point; /* of `rule` */
-} evaluate_options;
-
-static thaw_status parse(cli_context *cli, evaluate_options *o) {
+static thaw_status parse(cli_context *cli, cli_evaluate_options *o) {
   const cli_option options[] = {
       {.name = "data",
        .kind = CLI_TEXT,
@@ -110,15 +104,20 @@ static void add_json_confusion(const thaw_evaluation *e, const thaw_strings *cla
   thaw_text_add(json, "\n  ]");
 }
 
+void cli_evaluation_begin(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *e,
+                          thaw_text *json) {
+  thaw_text_add(json, "{\n  \"data\": ");
+  thaw_text_add_json(json, thaw_catalog_path(data->catalog));
+  thaw_text_add(json, ",\n  \"checkpoint\": ");
+  thaw_text_add_json(json, run->checkpoint);
+  thaw_text_add(json, ",\n  \"data_digest\": \"%s\",\n  \"count\": %lld,\n", data->info->digest, (long long)e->count);
+  add_json_metrics(run->session, e, json);
+}
+
 static thaw_status write_json(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *e,
                               const cli_scores *scores, const char *path) {
   thaw_text json = {0};
-  thaw_text_add(&json, "{\n  \"data\": ");
-  thaw_text_add_json(&json, thaw_catalog_path(data->catalog));
-  thaw_text_add(&json, ",\n  \"checkpoint\": ");
-  thaw_text_add_json(&json, run->checkpoint);
-  thaw_text_add(&json, ",\n  \"data_digest\": \"%s\",\n  \"count\": %lld,\n", data->info->digest, (long long)e->count);
-  add_json_metrics(run->session, e, &json);
+  cli_evaluation_begin(run, data, e, &json);
   add_json_confusion(e, &data->info->classes, &json);
   cli_scores_json(scores, &json);
   thaw_text_add(&json, "\n}\n");
@@ -175,13 +174,13 @@ void cli_evaluation_print(cli_context *cli, const thaw_session *s, const thaw_se
   thaw_text_clear(&text);
 }
 
-/* [local] rank 0. `apart`: of validation data that is not what is evaluated; count 0: none. */
-static thaw_status finish(cli_context *cli, const cli_run *run, const evaluate_options *o,
-                          const thaw_session_data *data, const thaw_evaluation *e, const thaw_evaluation *apart) {
-  const char *folder = o->output ? o->output : run->folder;
+thaw_status cli_evaluation_finish(cli_context *cli, const cli_run *run, const cli_evaluate_options *o,
+                                  const thaw_session_data *data, const thaw_evaluation *e,
+                                  const thaw_session_data *validation, const thaw_evaluation *apart,
+                                  const char *folder) {
   char *place = thaw_path_folder(thaw_catalog_path(data->catalog)), *beside = thaw_path_join(place, "subgroups.csv");
   cli_scores_request request = {.data = data,
-                                .validation = apart->prediction ? &run->session->validation : NULL,
+                                .validation = validation,
                                 .evaluation = e,
                                 .validation_evaluation = apart,
                                 .outputs = run->session->outputs,
@@ -202,6 +201,15 @@ static thaw_status finish(cli_context *cli, const cli_run *run, const evaluate_o
   return status;
 }
 
+/* [local] rank 0. `apart`: of validation data that is not what is evaluated; count 0: none. */
+static thaw_status finish(cli_context *cli, const cli_run *run, const cli_evaluate_options *o,
+                          const thaw_session_data *data, const thaw_evaluation *e, const thaw_evaluation *apart) {
+  const char *folder = o->output ? o->output : run->folder;
+  if (run->session->heads) return cli_evaluate_heads(cli, run, o, data, e, apart, folder);
+  const thaw_session_data *validation = apart->prediction ? &run->session->validation : NULL;
+  return cli_evaluation_finish(cli, run, o, data, e, validation, apart, folder);
+}
+
 /* Validation data that is evaluated itself cannot choose thresholds. */
 static bool has_validation(const thaw_session *s, const thaw_session_data *data) {
   return s->validation.catalog && data != &s->validation && s->validation.labels &&
@@ -209,12 +217,14 @@ static bool has_validation(const thaw_session *s, const thaw_session_data *data)
          s->validation.info->label_kind == data->info->label_kind;
 }
 
-static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate_options *o) {
+static thaw_status evaluate(cli_context *cli, const cli_run *run, const cli_evaluate_options *o) {
   if (run->session->loss->evaluate_batch)
     return thaw_fail(THAW_ERR_USAGE,
                      "%s was trained with %s and names no classes: judge its embeddings with thaw embed "
                      "and thaw match",
                      run->folder, run->session->loss->schema->name);
+  if (run->session->heads && o->costs)
+    return thaw_fail(THAW_ERR_USAGE, "--costs goes with a single head, %s has %d", run->folder, run->session->heads);
   thaw_session *s = run->session;
   thaw_session_data *data = s->test.catalog ? &s->test : &s->validation;
   if (!data->catalog)
@@ -240,7 +250,7 @@ static thaw_status evaluate(cli_context *cli, const cli_run *run, const evaluate
 }
 
 thaw_status cli_evaluate(cli_context *cli) {
-  evaluate_options o = {0};
+  cli_evaluate_options o = {0};
   THAW_TRY(parse(cli, &o));
   if (cli->done) return THAW_OK;
   const char *file[2] = {o.subgroups, o.costs};

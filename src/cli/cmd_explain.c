@@ -276,6 +276,7 @@ static void clear(explain *e) {
 
 static thaw_status explain_run(cli_context *cli, const explain_options *o, const cli_run *run,
                                const thaw_strings *files) {
+  THAW_TRY(cli_run_one_head(run, "thaw explain"));
   if (run->session->loss->evaluate_batch)
     return thaw_fail(THAW_ERR_USAGE,
                      "%s was trained with %s: its outputs are an embedding, none of which can be explained",

@@ -85,7 +85,8 @@ static thaw_status write_whole(const cli_run *run, const char *path) {
                                          .optimizer_class = text.optimizer_class,
                                          .optimizer_config = text.optimizer_config.data,
                                          .loss = text.loss.data,
-                                         .metrics = text.metrics.data};
+                                         .metrics = text.metrics.data,
+                                         .loss_weights = text.loss_weights.data};
   const thaw_export_options options = {.name = run->job->name,
                                        .preprocessing = thaw_preprocessing_names[s->input.preprocessing],
                                        .classes = &s->classes,

@@ -78,7 +78,7 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
 
 /* A network with several outputs under a class loss, or one sigmoid output. */
 static bool classifies(const thaw_session *s) {
-  return s->loss->fused != THAW_LINEAR || s->loss->probabilities;
+  return !s->heads && (s->loss->fused != THAW_LINEAR || s->loss->probabilities);
 }
 
 static thaw_status write_rows(cli_context *cli, const thaw_session *s, const char *path, int64_t count, const float *y,
@@ -89,6 +89,8 @@ static thaw_status write_rows(cli_context *cli, const thaw_session *s, const cha
                                 .ids = ids,
                                 .errors = errors,
                                 .classes = s->loss->evaluate_batch ? NULL : &s->classes,
+                                .head = s->head,
+                                .heads = s->heads,
                                 .classifies = classifies(s)};
   thaw_status status = cli_is_root(cli) ? cli_predictions_write(path, &rows) : THAW_OK;
   status = cli_share_status(cli, status);
@@ -161,6 +163,7 @@ static thaw_status predict(cli_context *cli, const predict_options *o, bool cata
   THAW_TRY(cli_run_open(cli, cli->argument[0], o->checkpoint, &options, &run));
   char *fallback = thaw_path_join(run.folder, "predictions.csv");
   thaw_status status = fallback ? THAW_OK : THAW_ERR_MEMORY;
+  if (status == THAW_OK && o->tiles.tile) status = cli_run_one_head(&run, "thaw predict --tile");
   const char *path = o->output ? o->output : fallback;
   if (status == THAW_OK) status = catalog ? predict_catalog(cli, &run, path) : predict_files(cli, &run, files, o, path);
   thaw_free(fallback);

@@ -6,6 +6,7 @@
 #include "thaw/memory.h"
 #include "thaw/shard.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { BAR_WIDTH = 40, SHARD_LINES = 40, CLASS_LINES = 200, NAME_WIDTH = 40 };
@@ -54,6 +55,9 @@ static void add_labels(const thaw_dataset_info *info, thaw_text *out) {
   case THAW_LABEL_NONE:
     thaw_text_add(out, "none\n");
     break;
+  case THAW_LABEL_MIXED:
+    thaw_text_add(out, "%d columns, for several heads\n", (int)info->label_width);
+    break;
   }
 }
 
@@ -70,6 +74,23 @@ static void add_summary(const thaw_catalog *catalog, thaw_text *out) {
   thaw_text_add(out, "  labels   ");
   add_labels(info, out);
   thaw_text_add(out, "  digest   %s\n", info->digest);
+}
+
+/* Of labels for several heads: what each column is, and how many samples have it. */
+static void add_columns(const thaw_dataset_info *info, const thaw_labels *labels, thaw_text *out) {
+  for (int32_t k = 0; k < info->label_width; k++) {
+    const thaw_label_column column = thaw_label_column_of(info, k);
+    int64_t known = 0;
+    for (int64_t i = 0; i < info->count; i++) known += !isnan(thaw_label(labels, (uint64_t)i, k));
+    thaw_text_add(out, "  %-24s %8lld known  ", column.name, (long long)known);
+    if (column.kind == THAW_LABEL_CLASS)
+      thaw_text_add(out, "one of %d classes:", (int)column.classes);
+    else
+      thaw_text_add(out, column.kind == THAW_LABEL_MULTI ? "0 or 1" : "a number");
+    for (int32_t c = 0; c < column.classes; c++)
+      thaw_text_add(out, "%s %s", c ? "," : "", info->classes.item[column.first + c]);
+    thaw_text_add(out, "\n");
+  }
 }
 
 /* Samples per class; unknown labels count for none. New, thaw_free; NULL when memory is gone. */
@@ -162,6 +183,7 @@ static thaw_status show(cli_context *cli, thaw_catalog *catalog, const cli_inspe
   add_summary(catalog, &text);
   if (info->label_kind == THAW_LABEL_CLASS || info->label_kind == THAW_LABEL_MULTI) add_histogram(info, count, &text);
   if (info->label_kind == THAW_LABEL_TARGET) add_targets(info, labels, &text);
+  if (info->label_kind == THAW_LABEL_MIXED) add_columns(info, labels, &text);
   add_shards(catalog, options->digest, &text);
   cli_print_text(cli, &text);
   thaw_text_clear(&text);

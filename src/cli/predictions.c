@@ -21,10 +21,53 @@ static const char *class_name(const cli_predictions *p, int32_t index, char numb
   return number;
 }
 
+/* Whether a head's largest output names a class. */
+static bool head_classifies(const thaw_head *head) {
+  return head->outputs > 1 && head->loss->fused == THAW_SOFTMAX;
+}
+
+static int32_t head_class(const thaw_head *head, const float *y) {
+  int32_t best = 0;
+  for (int32_t i = 1; i < head->outputs; i++)
+    if (y[head->first + i] > y[head->first + best]) best = i;
+  return best;
+}
+
+/* "diagnosis", then "diagnosis:normal", ... */
+static void add_head_names(const cli_predictions *p, const thaw_head *head, thaw_text *out) {
+  char number[16];
+  if (head_classifies(head)) {
+    thaw_text_add(out, ",");
+    thaw_csv_add(out, head->name);
+  }
+  for (int32_t i = 0; i < head->outputs; i++) {
+    thaw_text_add(out, ",");
+    thaw_csv_add(out, class_name(p, head->first + i, number));
+  }
+}
+
+static void add_head_values(const cli_predictions *p, const thaw_head *head, const float *y, bool failed,
+                            thaw_text *out) {
+  char number[16];
+  if (head_classifies(head)) {
+    const char *name = class_name(p, head->first + head_class(head, y), number);
+    size_t length = strlen(head->name);
+    if (!strncmp(name, head->name, length) && name[length] == ':') name += length + 1;
+    thaw_text_add(out, ",");
+    if (!failed) thaw_csv_add(out, name);
+  }
+  for (int32_t i = 0; i < head->outputs; i++)
+    if (failed)
+      thaw_text_add(out, ",");
+    else
+      thaw_text_add(out, ",%.9g", (double)y[head->first + i]);
+}
+
 static void add_header(const cli_predictions *p, thaw_text *out) {
   char number[16];
   thaw_text_add(out, "id%s", p->classifies ? ",class" : "");
-  for (int32_t i = 0; i < p->outputs; i++) {
+  for (int32_t h = 0; h < p->heads; h++) add_head_names(p, &p->head[h], out);
+  for (int32_t i = 0; i < p->outputs && !p->heads; i++) {
     thaw_text_add(out, ",");
     if (p->outputs == 1 && p->classifies)
       thaw_csv_add(out, "probability");
@@ -43,7 +86,8 @@ static void add_row(const cli_predictions *p, int64_t row, thaw_text *out) {
     thaw_text_add(out, ",");
     if (!*error) thaw_csv_add(out, class_name(p, predicted_class(p, y), number));
   }
-  for (int32_t i = 0; i < p->outputs; i++)
+  for (int32_t h = 0; h < p->heads; h++) add_head_values(p, &p->head[h], y, *error, out);
+  for (int32_t i = 0; i < p->outputs && !p->heads; i++)
     if (*error)
       thaw_text_add(out, ",");
     else
@@ -83,6 +127,22 @@ static thaw_status write_labels(thaw_h5 *file, const cli_predictions *p) {
   return status;
 }
 
+static thaw_status write_head_classes(thaw_h5 *file, const cli_predictions *p, int32_t *class_index) {
+  const thaw_h5_layout column = {THAW_H5_I32, 1, {p->count}, 65536, 0};
+  for (int32_t h = 0; h < p->heads; h++) {
+    if (!head_classifies(&p->head[h])) continue;
+    for (int64_t row = 0; row < p->count; row++) {
+      bool failed = p->errors && p->errors->item[row][0];
+      class_index[row] = failed ? -1 : head_class(&p->head[h], p->y + (size_t)row * (size_t)p->outputs);
+    }
+    char *name = thaw_format("/class_%s", p->head[h].name);
+    thaw_status status = name ? thaw_h5_write(file, name, &column, class_index) : THAW_ERR_MEMORY;
+    thaw_free(name);
+    THAW_TRY(status);
+  }
+  return THAW_OK;
+}
+
 static thaw_status fill_h5(thaw_h5 *file, const cli_predictions *p, int32_t *class_index) {
   const thaw_h5_layout rows = {THAW_H5_F32, 2, {p->count, p->outputs}, 1024, 0};
   const thaw_h5_layout column = {THAW_H5_I32, 1, {p->count}, 65536, 0};
@@ -93,7 +153,7 @@ static thaw_status fill_h5(thaw_h5 *file, const cli_predictions *p, int32_t *cla
   THAW_TRY(thaw_h5_write(file, "/predictions", &rows, p->y));
   if (p->groups) THAW_TRY(thaw_h5_write_strings(file, "/groups", p->groups));
   THAW_TRY(write_labels(file, p));
-  if (!p->classifies) return THAW_OK;
+  if (!p->classifies) return write_head_classes(file, p, class_index);
   for (int64_t row = 0; row < p->count; row++) {
     bool failed = p->errors && p->errors->item[row][0];
     class_index[row] = failed ? -1 : predicted_class(p, p->y + (size_t)row * (size_t)p->outputs);

@@ -117,7 +117,7 @@ static void add_targets(const split *s, thaw_text *json) {
 }
 
 static thaw_status add_split(const split *s, thaw_text *json) {
-  static const char *const kind[] = {"class", "multi", "target", "none"};
+  static const char *const kind[] = {"class", "multi", "target", "none", "mixed"};
   const thaw_dataset_info *info = s->info;
   thaw_text_add(json, "\n    {\"name\": \"%s\", \"path\": ", s->name);
   thaw_text_add_json(json, thaw_catalog_path(s->catalog));

@@ -46,6 +46,12 @@ void cli_run_close(cli_run *run) {
   *run = (cli_run){0};
 }
 
+thaw_status cli_run_one_head(const cli_run *run, const char *what) {
+  if (!run->session->heads) return THAW_OK;
+  return thaw_fail(THAW_ERR_USAGE, "%s has %d heads: %s is for runs with a single one", run->folder,
+                   run->session->heads, what);
+}
+
 static thaw_status read_recipe(const cli_run *run, thaw_import_recipe *out) {
   char *own = thaw_path_join(run->folder, "import.yaml"), *data = thaw_path_folder(run->job->data.train);
   char *beside = data ? thaw_path_join(data, "import.yaml") : NULL;

@@ -23,6 +23,9 @@ void cli_run_close(cli_run *run); /* [collective] */
 thaw_status cli_run_images(cli_context *cli, const cli_run *run, const thaw_strings *files,
                            thaw_import_reader **out) THAW_CHECKED;
 
+/* [local] THAW_ERR_USAGE where the run has several heads, which `what` does not go with. */
+thaw_status cli_run_one_head(const cli_run *run, const char *what) THAW_CHECKED;
+
 /* [local] Options that several verbs offer: the instruction set, and the checkpoint of a run. */
 cli_option cli_isa_option(const char **target);
 cli_option cli_checkpoint_option(const char **target);

@@ -49,7 +49,21 @@ void config_echo_number(double value, thaw_text *out); /* the shortest decimal t
 /* Tables of the job file's sections (job_tables.c). */
 extern const thaw_schema config_top_schema, config_backbone_schema, config_data_schema, config_augment_schema,
     config_cache_schema, config_training_schema, config_phase_schema, config_early_stopping_schema,
-    config_auto_unfreeze_schema, config_reduce_lr_schema, config_checkpoint_schema;
+    config_auto_unfreeze_schema, config_reduce_lr_schema, config_checkpoint_schema, config_head_schema;
+
+/* What a loss is watched by, by its name; NULL: nothing (job.c). */
+const char *config_default_metric(const char *loss);
+
+/* The section `heads` (job_heads.c); a job without it is left as it is. */
+thaw_status config_read_heads(const config_source *source, const thaw_job_schemas *schemas, const thaw_yaml *root,
+                              thaw_job *job) THAW_CHECKED;
+/* A list of layers -> an array of the arena; *count_out counts on from 0. */
+thaw_status config_read_layers(const config_source *source, const thaw_schema_list *layers, const thaw_yaml *node,
+                               const char *place, thaw_choice **out, int32_t *count_out) THAW_CHECKED;
+/* Loss and metrics of the section `training` of a job with heads. */
+thaw_status config_heads_training(const config_source *source, const thaw_yaml *node, thaw_job *job) THAW_CHECKED;
+/* What heads do not go with. */
+thaw_status config_check_heads(const config_source *source, const thaw_yaml *root, const thaw_job *job) THAW_CHECKED;
 
 /* Checks across sections, once everything is read (job_check.c). */
 thaw_status config_check_job(const config_source *source, const thaw_yaml *root, thaw_job *job) THAW_CHECKED;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { JOB_LIMIT = 1 << 20, MAX_PHASES = 100, MAX_HEAD = 1000 };
+enum { JOB_LIMIT = 1 << 20, MAX_PHASES = 100 };
 
 typedef struct reader {
   config_source source;
@@ -82,20 +82,10 @@ static thaw_status read_backbone(const reader *r) {
 }
 
 static thaw_status read_head(const reader *r) {
-  const thaw_yaml *node;
+  const thaw_yaml *node = thaw_yaml_get(r->root, "head");
+  if (config_is_null(node) && !config_is_null(thaw_yaml_get(r->root, "heads"))) return THAW_OK;
   THAW_TRY(need(r, "head", &node));
-  if (node->kind != THAW_YAML_LIST || !node->count)
-    return config_fail(&r->source, node->line, "head", "expected a list of at least one layer");
-  if (node->count > MAX_HEAD) return config_fail(&r->source, node->line, "head", "more than %d layers", (int)MAX_HEAD);
-  r->job->head = thaw_arena_new(r->source.arena, (size_t)node->count, sizeof *r->job->head);
-  if (!r->job->head) return THAW_ERR_MEMORY;
-  for (const thaw_yaml *item = node->child; item; item = item->next) {
-    char place[CONFIG_PLACE_SIZE];
-    snprintf(place, sizeof place, "head[%d]", r->job->head_count);
-    THAW_TRY(config_read_choice(&r->source, &r->schemas->layers, item, place, &r->job->head[r->job->head_count]));
-    r->job->head_count++;
-  }
-  return THAW_OK;
+  return config_read_layers(&r->source, &r->schemas->layers, node, "head", &r->job->head, &r->job->head_count);
 }
 
 static thaw_status read_data(const reader *r) {
@@ -218,14 +208,14 @@ static thaw_status read_class_weights(const reader *r, const thaw_yaml *node, th
 }
 
 /* What a loss is watched by, by its name: accuracy where there are classes, nothing where there are embeddings. */
-static const char *default_metric(const char *loss) {
+const char *config_default_metric(const char *loss) {
   if (strstr(loss, "crossentropy") || !strcmp(loss, "arcface") || !strcmp(loss, "cosface")) return "accuracy";
   return strcmp(loss, "triplet") ? "mae" : NULL;
 }
 
 static thaw_status default_metrics(const reader *r, const thaw_yaml *node) {
   thaw_training_config *training = &r->job->training;
-  const char *metric = default_metric(training->loss.schema->name);
+  const char *metric = config_default_metric(training->loss.schema->name);
   if (!metric || !config_is_null(thaw_yaml_get(node, "metrics"))) return THAW_OK;
   training->metrics.item = thaw_arena_new(r->source.arena, 1, sizeof *training->metrics.item);
   if (!training->metrics.item) return THAW_ERR_MEMORY;
@@ -234,16 +224,20 @@ static thaw_status default_metrics(const reader *r, const thaw_yaml *node) {
   return THAW_OK;
 }
 
+static thaw_status read_loss(const reader *r, const thaw_yaml *node) {
+  const thaw_yaml *loss = thaw_yaml_get(node, "loss");
+  if (config_is_null(loss)) return config_fail(&r->source, node->line, "training", "'loss' is missing");
+  THAW_TRY(config_read_choice(&r->source, &r->schemas->losses, loss, "training.loss", &r->job->training.loss));
+  return default_metrics(r, node);
+}
+
 static thaw_status read_training(const reader *r) {
   thaw_training_config *training = &r->job->training;
   const thaw_yaml *node;
   THAW_TRY(need(r, "training", &node));
   THAW_TRY(config_defaults(&config_training_schema, training, r->source.arena));
   THAW_TRY(config_read_fields(&r->source, &config_training_schema, node, "training", training_keys, training));
-  const thaw_yaml *loss = thaw_yaml_get(node, "loss");
-  if (config_is_null(loss)) return config_fail(&r->source, node->line, "training", "'loss' is missing");
-  THAW_TRY(config_read_choice(&r->source, &r->schemas->losses, loss, "training.loss", &training->loss));
-  THAW_TRY(default_metrics(r, node));
+  THAW_TRY(r->job->heads_count ? config_heads_training(&r->source, node, r->job) : read_loss(r, node));
   THAW_TRY(read_class_weights(r, thaw_yaml_get(node, "class_weights"), &training->class_weights));
   THAW_TRY(read_phases(r, node));
   bool present;
@@ -310,7 +304,7 @@ static thaw_status find_folder(thaw_job *job) {
 }
 
 static thaw_status read_job(reader *r) {
-  static const char *const also[] = {"backbone", "head", "data", "cache", "training", NULL};
+  static const char *const also[] = {"backbone", "head", "heads", "data", "cache", "training", NULL};
   const thaw_yaml *sweep = thaw_yaml_get(r->root, "sweep");
   if (sweep)
     return config_fail(&r->source, sweep->line, "sweep", "is for thaw sweep, which trains this job many times");
@@ -319,6 +313,7 @@ static thaw_status read_job(reader *r) {
   THAW_TRY(name_run(r));
   THAW_TRY(read_backbone(r));
   THAW_TRY(read_head(r));
+  THAW_TRY(config_read_heads(&r->source, r->schemas, r->root, r->job));
   THAW_TRY(read_data(r));
   THAW_TRY(read_training(r));
   THAW_TRY(read_cache(r));

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_METRICS = 8, MONITOR_SIZE = 72 };
+enum { MAX_METRICS = 8, MONITOR_SIZE = 112 };
 
 typedef struct checker {
   const config_source *source;
@@ -22,8 +22,8 @@ static thaw_status check_monitor(const checker *c, const char *section, char **m
   }
   const thaw_yaml *node = thaw_yaml_get(thaw_yaml_get(c->training, section), "monitor");
   int32_t line = node ? node->line : c->training->line;
-  char place[CONFIG_PLACE_SIZE], known[2 * (MAX_METRICS + 1)][MONITOR_SIZE];
-  const char *names[2 * (MAX_METRICS + 1)];
+  char place[CONFIG_PLACE_SIZE], known[2 * (THAW_MAX_METRICS + 1)][MONITOR_SIZE];
+  const char *names[2 * (THAW_MAX_METRICS + 1)];
   size_t count = 0;
   snprintf(place, sizeof place, "training.%s.monitor", section);
   for (int32_t i = -1; i < training->metrics.count; i++)
@@ -44,6 +44,7 @@ static thaw_status check_metrics(const checker *c) {
   const thaw_text_list *metrics = &c->job->training.metrics;
   const thaw_yaml *node = thaw_yaml_get(c->training, "metrics");
   int32_t line = node ? node->line : c->training->line;
+  if (c->job->heads_count) return THAW_OK; /* checked head by head */
   if (metrics->count > MAX_METRICS)
     return config_fail(c->source, line, "training.metrics", "more than %d metrics", (int)MAX_METRICS);
   for (int32_t i = 0; i < metrics->count; i++)
@@ -147,6 +148,7 @@ static thaw_status check_reduce_lr(const checker *c) {
 
 thaw_status config_check_job(const config_source *source, const thaw_yaml *root, thaw_job *job) {
   checker c = {.source = source, .training = thaw_yaml_get(root, "training"), .job = job};
+  THAW_TRY(config_check_heads(source, root, job));
   THAW_TRY(check_metrics(&c));
   THAW_TRY(check_labels(&c));
   THAW_TRY(check_crop(&c, root));

@@ -87,16 +87,50 @@ static bool uses_auto(const thaw_training_config *training) {
   return any;
 }
 
-static void echo_training(const thaw_training_config *training, bool digest_only, thaw_text *out) {
-  thaw_text_add(out, "training:\n  loss: ");
-  echo_choice("name", &training->loss, out);
-  echo_block(&config_training_schema, training, digest_only ? digest_training : plain_training, "  ", out);
-  thaw_text_add(out, "  metrics: [");
-  for (int32_t i = 0; i < training->metrics.count; i++) {
+static void echo_texts(const char *lead, const thaw_text_list *list, thaw_text *out) {
+  thaw_text_add(out, "%s: [", lead);
+  for (int32_t i = 0; i < list->count; i++) {
     if (i) thaw_text_add(out, ", ");
-    config_echo_text(training->metrics.item[i], out);
+    config_echo_text(list->item[i], out);
   }
   thaw_text_add(out, "]\n");
+}
+
+static void echo_layers(const char *indent, const thaw_choice *layer, int32_t count, thaw_text *out) {
+  for (int32_t i = 0; i < count; i++) {
+    thaw_text_add(out, "%s- ", indent);
+    echo_choice("layer", &layer[i], out);
+  }
+}
+
+static void echo_heads(const thaw_job *job, thaw_text *out) {
+  static const char *const lists[] = {"name", "labels", "metrics", NULL};
+  if (job->head_count) thaw_text_add(out, "head:\n");
+  echo_layers("  ", job->head, job->head_count, out);
+  if (job->heads_count) thaw_text_add(out, "heads:\n");
+  for (int32_t h = 0; h < job->heads_count; h++) {
+    const thaw_head_config *head = &job->heads[h];
+    thaw_text_add(out, "  - name: ");
+    config_echo_text(head->name, out);
+    thaw_text_add(out, "\n    loss: ");
+    echo_choice("name", &head->loss, out);
+    echo_block(&config_head_schema, head, lists, "    ", out);
+    echo_texts("    labels", &head->labels, out);
+    echo_texts("    metrics", &head->metrics, out);
+    thaw_text_add(out, "    layers:\n");
+    echo_layers("      ", head->layers, head->layer_count, out);
+  }
+}
+
+static void echo_training(const thaw_job *job, bool digest_only, thaw_text *out) {
+  const thaw_training_config *training = &job->training;
+  thaw_text_add(out, "training:\n");
+  if (!job->heads_count) {
+    thaw_text_add(out, "  loss: ");
+    echo_choice("name", &training->loss, out);
+  }
+  echo_block(&config_training_schema, training, digest_only ? digest_training : plain_training, "  ", out);
+  if (!job->heads_count) echo_texts("  metrics", &training->metrics, out);
   echo_class_weights(&training->class_weights, out);
   if (training->early_stopping.enabled)
     echo_flow("  ", &config_early_stopping_schema, &training->early_stopping, NULL, out);
@@ -118,14 +152,10 @@ static void echo_training(const thaw_training_config *training, bool digest_only
 thaw_status thaw_job_echo(const thaw_job *job, bool digest_only, thaw_text *out) {
   echo_block(&config_top_schema, job, digest_only ? digest_top : NULL, "", out);
   echo_backbone(&job->backbone, digest_only, out);
-  thaw_text_add(out, "head:\n");
-  for (int32_t i = 0; i < job->head_count; i++) {
-    thaw_text_add(out, "  - ");
-    echo_choice("layer", &job->head[i], out);
-  }
+  echo_heads(job, out);
   echo_data(&job->data, digest_only, out);
   echo_cache(&job->cache, digest_only, out);
-  echo_training(&job->training, digest_only, out);
+  echo_training(job, digest_only, out);
   return out->failed ? thaw_fail(THAW_ERR_MEMORY, "out of memory while writing the effective job") : THAW_OK;
 }
 
@@ -150,6 +180,12 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
   help_section("backbone", &config_backbone_schema,
                "  input ([height, width, channels], default as the architecture was trained): size of the images\n",
                out);
+  help_section(
+      "heads", &config_head_schema,
+      "  layers (list of layers, required): from what `head`, which all share, or the backbone gives; the last "
+      "one is called as the head\n"
+      "  loss (a loss, required): its name, or {name: ..., ...}\n",
+      out);
   help_section("data", &config_data_schema, "", out);
   help_section("data.augment", &config_augment_schema, "", out);
   help_section("training", &config_training_schema,
@@ -169,7 +205,7 @@ void thaw_job_help(const thaw_job_schemas *schemas, thaw_text *out) {
   help_section("training.reduce_lr", &config_reduce_lr_schema, "", out);
   help_section("training.checkpoint", &config_checkpoint_schema, "", out);
   help_section("cache", &config_cache_schema, "", out);
-  thaw_text_add(out, "head: a list of layers\n\n");
+  thaw_text_add(out, "head: a list of layers; with heads: those that they share, may be absent\n\n");
   help_list("layer", &schemas->layers, out);
   help_list("loss", &schemas->losses, out);
   help_list("optimizer", &schemas->optimizers, out);

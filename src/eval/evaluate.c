@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_METRICS = 8, MAX_CONFUSION_CLASSES = 4096 };
+enum { MAX_METRICS = THAW_MAX_METRICS, MAX_CONFUSION_CLASSES = 4096 };
 
 /* What one rank keeps while it goes through its samples. */
 typedef struct evaluator {
@@ -23,6 +23,7 @@ typedef struct evaluator {
   int64_t *confusion;
   thaw_wide sum[1 + MAX_METRICS]; /* loss, metrics */
   bool refused;                   /* a term was not finite */
+  thaw_heads_rows rows;           /* of several heads */
 } evaluator;
 
 static void evaluator_clear(evaluator *e) {
@@ -34,6 +35,7 @@ static void evaluator_clear(evaluator *e) {
   thaw_free(e->slice_start);
   thaw_free(e->slice);
   thaw_free(e->prediction);
+  thaw_heads_rows_clear(&e->rows);
 }
 
 /* Contiguous runs of whole slices, as even as can be: rank order is sample order. */
@@ -46,7 +48,7 @@ static void deal(evaluator *e, int rank, int ranks) {
 
 static thaw_status evaluator_create(evaluator *e, const thaw_evaluate_desc *desc, size_t floats, thaw_comm *comm) {
   e->desc = desc;
-  const thaw_loss_ops *loss = desc->labels ? thaw_loss_find(desc->loss->schema->name) : NULL;
+  const thaw_loss_ops *loss = desc->labels && !desc->heads ? thaw_loss_find(desc->loss->schema->name) : NULL;
   bool together = loss && loss->evaluate_batch;
   e->loss = together ? NULL : loss;
   e->together = together ? loss : NULL;
@@ -62,6 +64,7 @@ static thaw_status evaluator_create(evaluator *e, const thaw_evaluate_desc *desc
   e->slice = thaw_new(slices, sizeof *e->slice);
   bool keep = desc->keep_predictions || together;
   if (keep) e->prediction = thaw_new((size_t)e->count * (size_t)desc->outputs, sizeof *e->prediction);
+  if (desc->heads) THAW_TRY(thaw_heads_rows_create(desc->head, desc->heads, desc->max_samples, false, &e->rows));
   bool complete = e->features && e->label && e->row && e->value && e->sample && e->slice_start && e->slice &&
                   (e->prediction || !keep);
   return complete ? THAW_OK : THAW_ERR_MEMORY;
@@ -90,6 +93,18 @@ static void count_row(evaluator *e, uint64_t sample, const float *y, double loss
   e->confusion[(int32_t)label[0] * classes + predicted]++;
 }
 
+static void count_head_rows(evaluator *e, int32_t rows, const float *y) {
+  const thaw_evaluate_desc *d = e->desc;
+  thaw_heads_evaluate(d->live, d->head, d->heads, d->head_data, e->sample, rows, 1, 0, &e->rows, NULL);
+  for (int32_t r = 0; r < rows; r++) {
+    const float *row = y + (size_t)r * (size_t)d->outputs;
+    e->refused |= !thaw_wide_add(&e->sum[0], e->rows.value[r]);
+    for (int32_t m = 0; m < d->metrics; m++)
+      e->refused |= !thaw_wide_add(
+          &e->sum[1 + m], thaw_heads_metric_row(&d->metric[m], d->head, d->head_data, e->sample[r], r, row, &e->rows));
+  }
+}
+
 static thaw_status evaluate_chunk(evaluator *e, int64_t at, int32_t rows) {
   const thaw_evaluate_desc *d = e->desc;
   int32_t slices = 0;
@@ -112,6 +127,7 @@ static thaw_status evaluate_chunk(evaluator *e, int64_t at, int32_t rows) {
   if (e->prediction)
     memcpy(e->prediction + (size_t)(at - e->first) * (size_t)d->outputs, y,
            (size_t)rows * (size_t)d->outputs * sizeof *y);
+  if (d->heads && d->head_data) count_head_rows(e, rows, y);
   if (!e->loss) return THAW_OK;
   thaw_labels_gather(e->loss, d->data, d->labels, e->sample, rows, d->outputs, e->label);
   thaw_labels_standardize(d->target, rows, d->outputs, e->label);
@@ -198,13 +214,16 @@ static thaw_status combine_together(evaluator *e, thaw_comm *comm, thaw_evaluati
 static thaw_status combine(evaluator *e, thaw_comm *comm, thaw_evaluation *out) {
   const thaw_evaluate_desc *d = e->desc;
   if (e->together) return combine_together(e, comm, out);
-  if (d->labels) {
+  if (d->heads ? d->head_data != NULL : d->labels != NULL) {
     int64_t refused = e->refused;
     THAW_TRY(thaw_wide_reduce(comm, e->sum, (size_t)(1 + d->metrics), &refused));
     double count = (double)(d->data->count > 0 ? d->data->count : 1);
     out->loss = refused ? NAN : thaw_wide_value(&e->sum[0]) / count;
-    double known = (double)thaw_labels_known(d->data, d->labels);
-    for (int32_t m = 0; m < d->metrics; m++) out->metric[m] = thaw_wide_value(&e->sum[1 + m]) / known;
+    int64_t known = d->heads ? 0 : thaw_labels_known(d->data, d->labels);
+    for (int32_t m = 0; m < d->metrics; m++) {
+      if (d->heads) known = thaw_heads_metric_count(&d->metric[m], d->head_data);
+      out->metric[m] = thaw_wide_value(&e->sum[1 + m]) / (double)known;
+    }
     if (out->confusion) THAW_TRY(thaw_comm_sum_int(comm, out->confusion, (size_t)out->classes * (size_t)out->classes));
   }
   return d->keep_predictions ? gather_predictions(e, comm, out) : THAW_OK;

@@ -104,6 +104,9 @@ thaw_status thaw_labels_check(const thaw_loss_ops *loss, const thaw_dataset_info
   const char *name = loss->schema->name;
   if (data->label_kind == THAW_LABEL_NONE)
     return thaw_fail(THAW_ERR_DATA, "%s: has no labels, which %s needs", path, name);
+  if (data->label_kind == THAW_LABEL_MIXED)
+    return thaw_fail(THAW_ERR_DATA,
+                     "%s: its labels are columns of different kinds: each needs a head (heads: in the job)", path);
   if (loss->evaluate_batch) { /* compares samples: the outputs do not stand for classes */
     if (data->label_kind == THAW_LABEL_CLASS) return THAW_OK;
     return thaw_fail(THAW_ERR_DATA, "%s: has no class per sample, which %s needs", path, name);

@@ -138,6 +138,25 @@ thaw_status thaw_graph_truncate(thaw_graph *graph, int32_t last) {
   return THAW_OK;
 }
 
+thaw_status thaw_graph_join(thaw_graph *graph, const int32_t *output, int32_t outputs, const char *name) {
+  char text[48];
+  for (int32_t i = 0; i < outputs; i++) {
+    const thaw_layer *layer = &graph->node[output[i]]->layer;
+    if (layer->output.rank != 1)
+      return thaw_fail(THAW_ERR_USAGE, "layer '%s' gives %s, an output is one row per sample", layer->name,
+                       thaw_shape_text(layer->output, text));
+  }
+  THAW_TRY(thaw_graph_add(graph, "concatenate", NULL, name, output, outputs, NULL));
+  memcpy(graph->output, output, (size_t)outputs * sizeof *output);
+  graph->outputs = outputs;
+  return THAW_OK;
+}
+
+int32_t thaw_graph_outputs(const thaw_graph *graph, const int32_t **output_out) {
+  *output_out = graph->output;
+  return graph->outputs;
+}
+
 int32_t thaw_graph_count(const thaw_graph *graph) {
   return graph->count;
 }

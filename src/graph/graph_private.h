@@ -10,6 +10,7 @@ struct thaw_graph {
   thaw_node **node;
   size_t capacity;
   int32_t count;
+  int32_t output[THAW_MAX_INPUTS], outputs; /* of several heads; 0: the last node is the only output */
 };
 
 /* One block of memory that is needed from step `first` to step `last` (inclusive). */

@@ -303,16 +303,24 @@ const float *thaw_live_cut_gradient(const thaw_live *live, int32_t node) {
   return live->node[node].dy;
 }
 
-thaw_activation thaw_live_activation(const thaw_live *live) {
-  return thaw_layer_last_activation(&live->graph->node[live->count - 1]->layer);
+thaw_activation thaw_live_activation_of(const thaw_live *live, int32_t node) {
+  return thaw_layer_last_activation(&live->graph->node[node]->layer);
 }
 
-const float *thaw_live_logits(const thaw_live *live) {
-  thaw_activation activation = thaw_live_activation(live);
-  const live_node *last = &live->node[live->count - 1];
-  const thaw_node *node = live->graph->node[live->count - 1];
+thaw_activation thaw_live_activation(const thaw_live *live) {
+  return thaw_live_activation_of(live, live->count - 1);
+}
+
+const float *thaw_live_logits_of(const thaw_live *live, int32_t index) {
+  thaw_activation activation = thaw_live_activation_of(live, index);
+  const live_node *last = &live->node[index];
+  const thaw_node *node = live->graph->node[index];
   if (last->live && node->layer.ops == &thaw_layer_rescaling) return live->node[node->input[0]].y;
   if (!last->live || (activation != THAW_SOFTMAX && activation != THAW_SIGMOID)) return NULL;
   if (node->layer.ops == &thaw_layer_activation) return live->node[node->input[0]].y;
   return last->saved_bytes ? (const float *)last->saved : NULL;
+}
+
+const float *thaw_live_logits(const thaw_live *live) {
+  return thaw_live_logits_of(live, live->count - 1);
 }

@@ -276,14 +276,17 @@ static thaw_status go_back(const run *r, const float *dy, bool from_logits, cons
   thaw_live *live = r->live;
   for (int32_t i = live->count - 1; i > 0; i--) {
     live_node *node = &live->node[i];
-    bool last = i == live->count - 1;
-    for (int32_t k = 0; !last && k < sources; k++)
-      if (source[k].node == i) add_source(r, i, source[k].dy);
+    bool last = i == live->count - 1, logits = last && from_logits;
+    for (int32_t k = 0; !last && k < sources; k++) {
+      if (source[k].node != i) continue;
+      add_source(r, i, source[k].dy);
+      logits = source[k].from_logits;
+    }
     if (!node->live || !node->needs_gradient || !node->has_dy) continue;
     if (!live->graph->node[i]->layer.ops->backward)
       return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no gradient", live->graph->node[i]->layer.name);
     restore_segment(r, node->segment);
-    THAW_TRY(backward_node(r, i, last ? dy : node->dy, last && from_logits));
+    THAW_TRY(backward_node(r, i, last ? dy : node->dy, logits));
   }
   return THAW_OK;
 }
@@ -303,6 +306,13 @@ thaw_status thaw_live_backward_from(thaw_live *live, const thaw_share *share, co
     if (source[k].node == live->count - 1) last = source[k].dy;
   for (int32_t i = 0; i < live->count; i++) live->node[i].has_dy = last && i == live->count - 1;
   return go_back(&r, last, false, source, count);
+}
+
+thaw_status thaw_live_backward_heads(thaw_live *live, const thaw_share *share, const thaw_live_hooks *hooks,
+                                     const thaw_live_source *source, int32_t count) {
+  run r = {.live = live, .share = share, .hooks = hooks};
+  for (int32_t i = 0; i < live->count; i++) live->node[i].has_dy = false;
+  return go_back(&r, NULL, false, source, count);
 }
 
 void thaw_live_update_statistics(thaw_live *live) {

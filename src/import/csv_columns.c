@@ -42,7 +42,7 @@ thaw_status thaw_import__take_cells(const thaw_csv *csv, const import_columns *c
 }
 
 /* CheXpert's notation: 1 there, 0 not there, -1 uncertain; an empty cell was not mentioned. */
-static bool read_answer(const char *cell, bool blank_unknown, uint8_t *out) {
+bool thaw_import__answer(const char *cell, bool blank_unknown, uint8_t *out) {
   double value = 0;
   if (!*cell) {
     *out = blank_unknown ? 255 : 0;
@@ -63,7 +63,7 @@ thaw_status thaw_import__answers(const import_columns *columns, char ***cell, co
   if (!out->multi) return THAW_ERR_MEMORY;
   for (size_t i = 0; i < count; i++)
     for (size_t k = 0; k < width; k++)
-      if (!read_answer(cell[i][k], blank_unknown, &out->multi[i * width + k]))
+      if (!thaw_import__answer(cell[i][k], blank_unknown, &out->multi[i * width + k]))
         return thaw_fail(THAW_ERR_DATA, "%s:%lld: '%s' in column '%s' is none of 1, 0, -1 and empty", out->name,
                          (long long)line[i], cell[i][k], columns->name.item[k]);
   return THAW_OK;

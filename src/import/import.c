@@ -21,6 +21,14 @@ static thaw_status check_options(const thaw_import_options *o) {
   if (o->keep_bits != 0 && o->keep_bits != 8) return thaw_fail(THAW_ERR_USAGE, "bits %d: 8", (int)o->keep_bits);
   if (!(o->value_max >= 0 && o->value_max <= 65535))
     return thaw_fail(THAW_ERR_USAGE, "largest value %g: 1 to 65535", o->value_max);
+  const char *mixed = o->class_columns ? "--class-columns" : o->target_columns ? "--target-columns" : NULL;
+  if (mixed && (o->regression || o->multi_label || o->label_column || o->classes || o->tile))
+    return thaw_fail(THAW_ERR_USAGE, "%s: goes without %s", mixed,
+                     o->regression     ? "--regression"
+                     : o->multi_label  ? "--multi-label"
+                     : o->label_column ? "--label-column"
+                     : o->classes      ? "--classes"
+                                       : "--tile");
   if (o->regression && o->multi_label) return thaw_fail(THAW_ERR_USAGE, "labels are numbers or class names, not both");
   return THAW_OK;
 }

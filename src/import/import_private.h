@@ -58,9 +58,10 @@ typedef struct import_source {
   thaw_label_kind label_kind;
   int32_t label_width;
   thaw_strings classes;
-  int32_t *class_index; /* [count] CLASS */
+  int32_t *class_index; /* [count] CLASS; of MIXED the first column of classes, one more class for unknown, or NULL */
   uint8_t *multi;       /* [count][label_width] MULTI */
-  float *target;        /* [count][label_width] TARGET */
+  float *target;        /* [count][label_width] TARGET, MIXED */
+  thaw_strings columns; /* of MIXED, as in thaw_dataset_info */
   thaw_strings attribute_names;
   char ***attribute; /* [count][attribute_names.count]; NULL: none */
   int32_t *frame;    /* [count] of a DICOM or NIfTI file; -1: another image; NULL: none of these at all */
@@ -128,6 +129,20 @@ thaw_status thaw_import__take_cells(const thaw_csv *csv, const import_columns *c
 /* Labels of a source from cells of 1, 0, -1 (unknown) or nothing. */
 thaw_status thaw_import__answers(const import_columns *columns, char ***cell, const int64_t *line, size_t count,
                                  bool blank_unknown, import_source *out) THAW_CHECKED;
+
+/* One such cell: 0, 1 or 255; false: something else. */
+bool thaw_import__answer(const char *cell, bool blank_unknown, uint8_t *out);
+
+/* csv_mixed.c; [local]: the columns of --class-columns, --label-columns and --target-columns, in this order, and labels
+ * of a source from their cells. */
+thaw_status thaw_import__find_mixed(const thaw_csv *csv, const thaw_import_options *options,
+                                    import_columns *out) THAW_CHECKED;
+thaw_status thaw_import__mixed(const import_columns *columns, char ***cell, const int64_t *line, size_t count,
+                               const thaw_import_options *options, import_source *out) THAW_CHECKED;
+/* source_csv.c; [local]: the distinct names that are not empty, in order, and the place of each label among them, -1
+ * for an empty one. label [count] is left as it is. */
+thaw_status thaw_import__name_classes(char *const *label, size_t count, thaw_strings *classes,
+                                      int32_t *index) THAW_CHECKED;
 
 /* [collective] tiles.c: with --tile, the images of the source become their windows. */
 thaw_status thaw_import__tile(thaw_comm *comm, const thaw_import_options *options, thaw_log *log,

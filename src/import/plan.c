@@ -48,7 +48,8 @@ static thaw_status split_good(const import_source *source, const import_survey *
   char **id = thaw_new((size_t)good, sizeof *id), **group = thaw_new((size_t)good, sizeof *group);
   int32_t *class_index = thaw_new((size_t)good, sizeof *class_index);
   uint8_t *answer = thaw_new((size_t)good, 1);
-  const bool stratify = options->stratify && source->label_kind == THAW_LABEL_CLASS;
+  const bool stratify = options->stratify && source->class_index;
+  const int32_t strata = (int32_t)source->classes.count + (source->label_kind == THAW_LABEL_MIXED);
   thaw_status status = id && group && class_index && answer ? THAW_OK : THAW_ERR_MEMORY;
   for (int64_t i = 0, k = 0; status == THAW_OK && i < source->count; i++) {
     if (survey->record[i].broken) continue;
@@ -60,7 +61,7 @@ static thaw_status split_good(const import_source *source, const import_survey *
                           .id = id,
                           .group = source->group ? group : NULL,
                           .class_index = stratify ? class_index : NULL,
-                          .classes = (int32_t)source->classes.count,
+                          .classes = strata,
                           .seed = options->seed};
   memcpy(request.share, options->split, sizeof request.share);
   if (status == THAW_OK) status = thaw_import__split(&request, answer);
@@ -125,6 +126,7 @@ static thaw_status make_plan(const import_source *source, const import_survey *s
   out->info.label_kind = source->label_kind;
   out->info.label_width = source->label_width;
   out->info.classes = source->classes;
+  out->info.columns = source->columns;
   memcpy(out->key, source->key, sizeof out->key);
   THAW_TRY(find_size(source, survey, options, &out->info));
   find_depth(source, survey, options, &out->info);

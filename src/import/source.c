@@ -10,6 +10,7 @@ void thaw_import__close(import_source *source) {
   thaw_import__free_tiles(source);
   thaw_import__release(&source->images.block);
   thaw_strings_clear(&source->classes);
+  thaw_strings_clear(&source->columns);
   thaw_strings_clear(&source->attribute_names);
   thaw_arena_destroy(source->arena);
   *source = (import_source){0};

@@ -24,6 +24,10 @@ static thaw_status need_column(const thaw_csv *r, const char *name, int32_t colu
                    r->name, name, near);
 }
 
+static bool is_mixed(const thaw_import_options *options) {
+  return options->class_columns || options->target_columns;
+}
+
 static thaw_status read_header(thaw_csv *r, const thaw_import_options *options, csv_columns *out) {
   const char *path = options->path_column ? options->path_column : "path";
   const char *label = options->label_column ? options->label_column : "label";
@@ -37,7 +41,8 @@ static thaw_status read_header(thaw_csv *r, const thaw_import_options *options, 
                        r->fields,
                        {{0}, NULL},
                        {{0}, NULL}};
-  THAW_TRY(thaw_import__find_columns(r, options->label_columns, &out->labels));
+  THAW_TRY(is_mixed(options) ? thaw_import__find_mixed(r, options, &out->labels)
+                             : thaw_import__find_columns(r, options->label_columns, &out->labels));
   THAW_TRY(thaw_import__find_columns(r, options->attributes, &out->attributes));
   THAW_TRY(need_column(r, path, out->path));
   bool one_column = options->label_column || (options->regression && !options->label_columns) || options->multi_label;
@@ -139,6 +144,22 @@ static int32_t look_up(const named_index *index, size_t count, const char *name)
   return found ? found->index : -1;
 }
 
+thaw_status thaw_import__name_classes(char *const *label, size_t count, thaw_strings *classes, int32_t *index) {
+  char **name = thaw_new(count, sizeof *name);
+  size_t named = 0;
+  if (!name) return THAW_ERR_MEMORY;
+  for (size_t i = 0; i < count; i++)
+    if (label[i][0]) name[named++] = label[i];
+  thaw_status status = collect_classes(name, named, classes);
+  thaw_free(name);
+  named_index *sorted = status == THAW_OK ? make_index(classes) : NULL;
+  if (status == THAW_OK && !sorted) status = THAW_ERR_MEMORY;
+  for (size_t i = 0; status == THAW_OK && i < count; i++)
+    index[i] = label[i][0] ? look_up(sorted, classes->count, label[i]) : -1;
+  thaw_free(sorted);
+  return status;
+}
+
 static thaw_status class_labels(const char *name, const csv_rows *rows, import_source *out) {
   out->label_kind = THAW_LABEL_CLASS;
   out->label_width = 1;
@@ -146,19 +167,8 @@ static thaw_status class_labels(const char *name, const csv_rows *rows, import_s
     if (!rows->label[i][0])
       return thaw_fail(THAW_ERR_DATA, "%s:%lld: the label is empty", name, (long long)rows->line[i]);
   out->class_index = thaw_arena_new(out->arena, rows->count, sizeof *out->class_index);
-  char **label = thaw_new(rows->count, sizeof *label);
-  thaw_status status = out->class_index && label ? THAW_OK : THAW_ERR_MEMORY;
-  if (status == THAW_OK) {
-    memcpy(label, rows->label, rows->count * sizeof *label);
-    status = collect_classes(label, rows->count, &out->classes);
-  }
-  thaw_free(label);
-  named_index *index = status == THAW_OK ? make_index(&out->classes) : NULL;
-  if (status == THAW_OK && !index) status = THAW_ERR_MEMORY;
-  for (size_t i = 0; status == THAW_OK && i < rows->count; i++)
-    out->class_index[i] = look_up(index, out->classes.count, rows->label[i]);
-  thaw_free(index);
-  return status;
+  if (!out->class_index) return THAW_ERR_MEMORY;
+  return thaw_import__name_classes(rows->label, rows->count, &out->classes, out->class_index);
 }
 
 /* One target for each of the columns that --label-columns names. */
@@ -334,7 +344,9 @@ static thaw_status parse_rows(thaw_csv *r, csv_columns *column, csv_rows *rows, 
   THAW_TRY(check_unique(r->name, rows));
   THAW_TRY(take_paths(rows, folder, column->group >= 0, out));
   THAW_TRY(take_attributes(rows, column, out));
-  if (column->labels.name.count && options->regression)
+  if (is_mixed(options))
+    THAW_TRY(thaw_import__mixed(&column->labels, rows->labels, rows->line, rows->count, options, out));
+  else if (column->labels.name.count && options->regression)
     THAW_TRY(target_columns(column, rows, out));
   else if (column->labels.name.count)
     THAW_TRY(thaw_import__answers(&column->labels, rows->labels, rows->line, rows->count, options->blank_unknown, out));

@@ -25,7 +25,7 @@ static void copy_label(const import_source *source, int64_t from, int64_t to, vo
     ((int32_t *)labels)[to] = source->class_index[from];
   else if (source->label_kind == THAW_LABEL_MULTI)
     memcpy((uint8_t *)labels + (size_t)to * width, source->multi + (size_t)from * width, width);
-  else if (source->label_kind == THAW_LABEL_TARGET)
+  else if (source->label_kind == THAW_LABEL_TARGET || source->label_kind == THAW_LABEL_MIXED)
     memcpy((float *)labels + (size_t)to * width, source->target + (size_t)from * width, width * sizeof(float));
 }
 

@@ -13,6 +13,7 @@ void thaw_catalog_close(thaw_catalog *catalog) {
   for (int i = 0; i < SHARD_OPEN_LIMIT; i++) thaw_shard__close(&catalog->handle[i]);
   for (size_t i = 0; i < catalog->entries; i++) thaw_shard__clear_entry(&catalog->entry[i]);
   thaw_strings_clear(&catalog->info.classes);
+  thaw_strings_clear(&catalog->info.columns);
   thaw_free(catalog->entry);
   thaw_free(catalog->label_memory);
   thaw_free(catalog->select);
@@ -115,6 +116,7 @@ static thaw_status sum_up(thaw_catalog *catalog) {
   thaw_digest_add(digest, shape, sizeof shape);
   thaw_digest_add(digest, &info->value_max, sizeof info->value_max);
   for (size_t i = 0; i < info->classes.count; i++) thaw_digest_add_text(digest, info->classes.item[i]);
+  for (size_t i = 0; i < info->columns.count; i++) thaw_digest_add_text(digest, info->columns.item[i]);
   for (size_t i = 0; i < catalog->entries; i++) {
     shard_entry *entry = &catalog->entry[i];
     entry->first = count;
@@ -130,7 +132,7 @@ static thaw_status sum_up(thaw_catalog *catalog) {
   if (info->label_kind == THAW_LABEL_MULTI && info->classes.count && info->classes.count != (size_t)info->label_width)
     return thaw_fail(THAW_ERR_DATA, "%s: %zu class names, the labels have %d columns", catalog->path,
                      info->classes.count, (int)info->label_width);
-  return THAW_OK;
+  return thaw_shard__check_columns(catalog->path, info);
 }
 
 static bool ends_with(const char *text, const char *end) {

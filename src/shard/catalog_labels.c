@@ -7,7 +7,7 @@ enum { ROWS_AT_ONCE = 4096 };
 static int32_t label_bytes(const thaw_dataset_info *info) {
   if (info->label_kind == THAW_LABEL_CLASS)
     return info->classes.count <= 256 ? 1 : info->classes.count <= 65536 ? 2 : 4;
-  return info->label_kind == THAW_LABEL_TARGET ? 4 : 1;
+  return info->label_kind == THAW_LABEL_TARGET || info->label_kind == THAW_LABEL_MIXED ? 4 : 1;
 }
 
 static thaw_status make_room(thaw_catalog *catalog) {

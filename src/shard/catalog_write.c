@@ -2,9 +2,9 @@
 #include "shard/shard_private.h"
 #include "thaw/memory.h"
 
-static void add_classes(thaw_text *out, const thaw_strings *classes) {
+static void add_names(thaw_text *out, const char *key, const thaw_strings *classes) {
   if (!classes->count) return;
-  thaw_text_add(out, "classes:\n");
+  thaw_text_add(out, "%s:\n", key);
   for (size_t i = 0; i < classes->count; i++) {
     thaw_text_add(out, "  - ");
     thaw_text_add_json(out, classes->item[i]);
@@ -36,7 +36,8 @@ thaw_status thaw_catalog_write(const char *path, const thaw_dataset_info *info, 
   thaw_text_add(&text, "image: {height: %d, width: %d, channels: %d, bits: %d, value_max: %.17g}\n", (int)info->h,
                 (int)info->w, (int)info->c, (int)info->bits, info->value_max);
   thaw_text_add(&text, "label: {kind: %s, width: %d}\n", thaw_shard__kinds[info->label_kind], (int)info->label_width);
-  add_classes(&text, &info->classes);
+  add_names(&text, "classes", &info->classes);
+  add_names(&text, "columns", &info->columns);
   if (histogram) add_histogram(&text, histogram, (int32_t)info->classes.count);
   add_shards(&text, shards, count);
   thaw_status status = text.failed ? THAW_ERR_MEMORY : thaw_file_write(path, text.data, text.length);

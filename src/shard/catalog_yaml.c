@@ -96,13 +96,13 @@ static thaw_status parse_kind(const place *at, thaw_catalog *catalog, bool *told
   const char *text = NULL;
   THAW_TRY(get_text(at, "kind", &text));
   if (!text) return THAW_OK;
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 5; i++)
     if (strcmp(text, thaw_shard__kinds[i]) == 0) {
       catalog->info.label_kind = (thaw_label_kind)i;
       *told = true;
       return THAW_OK;
     }
-  const char *near = thaw_nearest(text, thaw_shard__kinds, 4);
+  const char *near = thaw_nearest(text, thaw_shard__kinds, 5);
   return thaw_fail(THAW_ERR_DATA, "%s:%d: unknown label kind '%s'%s%s%s", at->path,
                    (int)thaw_yaml_get(at->map, "kind")->line, text, near ? " (did you mean '" : "", near ? near : "",
                    near ? "'?)" : "");
@@ -119,6 +119,25 @@ static thaw_status parse_label(const place *root, thaw_catalog *catalog, bool *t
   return parse_kind(&at, catalog, told);
 }
 
+static thaw_status parse_names(const place *root, const thaw_yaml *list, const char *what, thaw_strings *out) {
+  for (const thaw_yaml *node = list->child; node; node = node->next) {
+    if (node->kind != THAW_YAML_SCALAR)
+      return thaw_fail(THAW_ERR_DATA, "%s:%d: a %s must be one value", root->path, (int)node->line, what);
+    THAW_TRY(thaw_strings_add(out, node->value));
+  }
+  return THAW_OK;
+}
+
+/* What each column of mixed labels means. */
+static thaw_status parse_columns(const place *root, thaw_catalog *catalog) {
+  const thaw_yaml *list = thaw_yaml_get(root->map, "columns");
+  if (!list) return THAW_OK;
+  if (list->kind != THAW_YAML_LIST || catalog->info.label_kind != THAW_LABEL_MIXED)
+    return thaw_fail(THAW_ERR_DATA, "%s:%d: 'columns' is a list that goes with the label kind mixed", root->path,
+                     (int)list->line);
+  return parse_names(root, list, "column", &catalog->info.columns);
+}
+
 /* A list of names, or a number of classes without names. */
 static thaw_status parse_classes(const place *root, thaw_catalog *catalog) {
   thaw_dataset_info *info = &catalog->info;
@@ -127,11 +146,7 @@ static thaw_status parse_classes(const place *root, thaw_catalog *catalog) {
   if (list->kind == THAW_YAML_SCALAR) return get_int(root, "classes", 1, 1000000, &catalog->classes);
   if (list->kind != THAW_YAML_LIST)
     return thaw_fail(THAW_ERR_DATA, "%s:%d: 'classes' must be a list of names", root->path, (int)list->line);
-  for (const thaw_yaml *node = list->child; node; node = node->next) {
-    if (node->kind != THAW_YAML_SCALAR)
-      return thaw_fail(THAW_ERR_DATA, "%s:%d: a class name must be one value", root->path, (int)node->line);
-    THAW_TRY(thaw_strings_add(&info->classes, node->value));
-  }
+  THAW_TRY(parse_names(root, list, "class name", &info->classes));
   if (info->label_kind == THAW_LABEL_MULTI && info->label_width && (size_t)info->label_width != info->classes.count)
     return thaw_fail(THAW_ERR_DATA, "%s:%d: %zu class names, 'label' says %d", root->path, (int)list->line,
                      info->classes.count, (int)info->label_width);
@@ -228,7 +243,8 @@ static void settle(thaw_catalog *catalog, bool kind_told) {
 }
 
 static thaw_status parse_root(const place *root, thaw_catalog *catalog) {
-  static const char *const keys[] = {"format", "version", "count", "image", "label", "classes", "histogram", "shards"};
+  static const char *const keys[] = {"format",  "version", "count",     "image", "label",
+                                     "classes", "columns", "histogram", "shards"};
   bool kind_told = false;
   THAW_TRY(check_format(root));
   THAW_TRY(check_keys(root, keys, sizeof keys / sizeof *keys));
@@ -236,6 +252,7 @@ static thaw_status parse_root(const place *root, thaw_catalog *catalog) {
   THAW_TRY(parse_image(root, &catalog->info));
   THAW_TRY(parse_label(root, catalog, &kind_told));
   THAW_TRY(parse_classes(root, catalog));
+  THAW_TRY(parse_columns(root, catalog));
   THAW_TRY(parse_shards(root, catalog));
   settle(catalog, kind_told);
   return THAW_OK;

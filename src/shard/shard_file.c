@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-const char *const thaw_shard__kinds[4] = {"class", "multi", "target", "none"};
+const char *const thaw_shard__kinds[5] = {"class", "multi", "target", "none", "mixed"};
 
 /* Largest side and class count that a file is believed. */
 enum { SIDE_LIMIT = 65500, WIDTH_LIMIT = 1000000 };
@@ -80,7 +80,7 @@ static thaw_status describe_labels(const shard_entry *entry, shard_handle *handl
 }
 
 static thaw_status find_kind(const char *path, const char *name, thaw_label_kind *out) {
-  for (int i = 0; i < 4; i++)
+  for (int i = 0; i < 5; i++)
     if (strcmp(name, thaw_shard__kinds[i]) == 0) {
       *out = (thaw_label_kind)i;
       return THAW_OK;
@@ -118,6 +118,8 @@ static thaw_status probe_attributes(shard_entry *entry, shard_handle *handle, th
   info->label_width = (int32_t)width;
   if (info->classes.count == 0 && thaw_h5_has_attribute(handle->images, "/", "classes"))
     THAW_TRY(thaw_h5_get_strings(handle->images, "/", "classes", &info->classes));
+  if (info->columns.count == 0 && thaw_h5_has_attribute(handle->images, "/", "columns"))
+    THAW_TRY(thaw_h5_get_strings(handle->images, "/", "columns", &info->columns));
   THAW_TRY(thaw_h5_get_text(handle->images, "/", "digest", &text));
   status = strlen(text) == 64 ? THAW_OK : thaw_fail(THAW_ERR_DATA, "%s: the digest is no SHA-256", entry->path);
   if (status == THAW_OK) memcpy(entry->digest, text, 65);
@@ -203,7 +205,7 @@ static thaw_status check_labels(const shard_entry *entry, shard_handle *handle, 
   if (width != info->label_width)
     return thaw_fail(THAW_ERR_DATA, "%s: %s has %lld values per row, expected %d", labels_file(entry), entry->labels,
                      (long long)width, (int)info->label_width);
-  if (info->label_kind != THAW_LABEL_TARGET && is_float(found.type))
+  if (info->label_kind != THAW_LABEL_TARGET && info->label_kind != THAW_LABEL_MIXED && is_float(found.type))
     return thaw_fail(THAW_ERR_DATA, "%s: %s holds %s, expected integers", labels_file(entry), entry->labels,
                      thaw_h5_type_name(found.type));
   return THAW_OK;
@@ -288,6 +290,7 @@ thaw_status thaw_shard__labels(const shard_entry *entry, shard_handle *handle, c
     return THAW_OK;
   }
   THAW_TRY(thaw_h5_read_rows(handle->labels, entry->labels, THAW_H5_F32, first, rows, out));
+  if (info->label_kind == THAW_LABEL_MIXED) return thaw_shard__check_mixed(labels_file(entry), info, first, rows, out);
   for (int64_t i = 0; i < rows * info->label_width; i++)
     if (!isfinite(out[i]))
       return thaw_fail(THAW_ERR_DATA, "%s: %s row %lld: target is not finite", labels_file(entry), entry->labels,

@@ -44,7 +44,7 @@ struct thaw_catalog {
   int64_t *select; /* [info.count] of a selection: their places among all; NULL: all */
 };
 
-extern const char *const thaw_shard__kinds[4]; /* by thaw_label_kind */
+extern const char *const thaw_shard__kinds[5]; /* by thaw_label_kind */
 
 /* catalog.c: the shard's handle, opened and checked; the least recently used one makes room. */
 thaw_status thaw_shard__handle(thaw_catalog *catalog, int32_t shard, shard_handle **out) THAW_CHECKED;
@@ -66,6 +66,10 @@ thaw_status thaw_shard__check(const shard_entry *entry, shard_handle *handle,
 /* Rows' labels as float [rows][label_width], checked. */
 thaw_status thaw_shard__labels(const shard_entry *entry, shard_handle *handle, const thaw_dataset_info *info,
                                int64_t first, int64_t rows, float *out) THAW_CHECKED;
+/* columns.c: the description of mixed labels fits; and rows of such labels fit it. */
+thaw_status thaw_shard__check_columns(const char *path, const thaw_dataset_info *info) THAW_CHECKED;
+thaw_status thaw_shard__check_mixed(const char *path, const thaw_dataset_info *info, int64_t first, int64_t rows,
+                                    const float *value) THAW_CHECKED;
 /* shard_verify.c: digest over pixels, labels, ids and groups, as thaw_shard_write makes it. */
 thaw_status thaw_shard__digest(const shard_entry *entry, shard_handle *handle, const thaw_dataset_info *info,
                                char out[65]) THAW_CHECKED;

@@ -41,6 +41,7 @@ static thaw_status add_labels(const shard_entry *entry, shard_handle *handle, co
   case THAW_LABEL_MULTI:
     return add_rows(handle->labels, entry->labels, THAW_H5_U8, width, entry->count, digest);
   case THAW_LABEL_TARGET:
+  case THAW_LABEL_MIXED:
     return add_rows(handle->labels, entry->labels, THAW_H5_F32, width * sizeof(float), entry->count, digest);
   case THAW_LABEL_NONE:
     break;

@@ -18,6 +18,7 @@ static size_t label_bytes(const thaw_dataset_info *info) {
   case THAW_LABEL_MULTI:
     return (size_t)info->label_width;
   case THAW_LABEL_TARGET:
+  case THAW_LABEL_MIXED:
     return (size_t)info->label_width * sizeof(float);
   case THAW_LABEL_NONE:
     break;
@@ -83,6 +84,7 @@ static thaw_status write_attributes(thaw_h5 *file, const thaw_dataset_info *info
   THAW_TRY(thaw_h5_set_text(file, "/", "label_kind", thaw_shard__kinds[info->label_kind]));
   THAW_TRY(thaw_h5_set_int(file, "/", "label_width", info->label_width));
   if (info->classes.count) THAW_TRY(thaw_h5_set_strings(file, "/", "classes", &info->classes));
+  if (info->columns.count) THAW_TRY(thaw_h5_set_strings(file, "/", "columns", &info->columns));
   return thaw_h5_set_text(file, "/", "digest", digest);
 }
 

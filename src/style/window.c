@@ -123,6 +123,6 @@ thaw_status style_network_forward(style_network *n) {
 thaw_status style_network_backward(style_network *n) {
   const thaw_share share = share_of(n);
   thaw_live_source source[THAW_STYLE_MAX_LAYERS + 1];
-  for (int32_t i = 0; i < n->layers; i++) source[i] = (thaw_live_source){n->node[i], n->dy[i]};
+  for (int32_t i = 0; i < n->layers; i++) source[i] = (thaw_live_source){n->node[i], n->dy[i], false};
   return thaw_live_backward_from(n->live, &share, source, n->layers);
 }

@@ -31,7 +31,7 @@ static const struct short_name {
     {"l2", DENSE, "kernel_l2", "of every dense layer of the head"},
 };
 enum { NAMES = sizeof names / sizeof *names };
-static const char *const sections[] = {"backbone", "data", "training", "cache", "head"};
+static const char *const sections[] = {"backbone", "data", "training", "cache", "head", "heads"};
 
 static const struct short_name *find_name(const char *key) {
   for (size_t i = 0; i < NAMES; i++)

@@ -293,15 +293,32 @@ static thaw_status io_target(checkpoint_io *io, train_state *s) {
   return s->targets ? io_array(io, "/target", THAW_H5_F64, 1, &s->targets, s->target) : THAW_OK;
 }
 
+/* As many as are in use, and at least nine. */
+static thaw_status io_sums(checkpoint_io *io, train_state *s) {
+  const int64_t most = (int64_t)(sizeof s->sum / sizeof *s->sum), least = 9;
+  int64_t limbs = 3 * most;
+  _Static_assert(sizeof(thaw_wide) == 3 * sizeof(int64_t), "a wide sum is three limbs");
+  if (io->writing) {
+    static const thaw_wide none = {{0}};
+    while (limbs > 3 * least && !memcmp(&s->sum[limbs / 3 - 1], &none, sizeof none)) limbs -= 3;
+  } else {
+    thaw_h5_info info;
+    THAW_TRY(thaw_h5_describe(io->file, "/sums", &info));
+    if (info.count < 3 * least || info.count > 3 * most || info.count % 3)
+      return thaw_fail(THAW_ERR_DATA, "%s: /sums has %lld entries, %lld to %lld are possible", thaw_h5_path(io->file),
+                       (long long)info.count, (long long)(3 * least), (long long)(3 * most));
+    limbs = info.count;
+  }
+  return io_array(io, "/sums", THAW_H5_I64, 1, &limbs, s->sum);
+}
+
 static thaw_status io_state(checkpoint_io *io, train_state *s) {
   THAW_TRY(io_cursor(io, s));
   THAW_TRY(io_tensors(io, s));
   THAW_TRY(io_history(io, s));
   THAW_TRY(io_strings(io, "/classes", &s->classes, MOST_CLASSES));
   THAW_TRY(io_target(io, s));
-  int64_t limbs = 3 * (int64_t)(sizeof s->sum / sizeof *s->sum);
-  _Static_assert(sizeof(thaw_wide) == 3 * sizeof(int64_t), "a wide sum is three limbs");
-  return io_array(io, "/sums", THAW_H5_I64, 1, &limbs, s->sum);
+  return io_sums(io, s);
 }
 
 /* ------------------------------------------------------------------ files */

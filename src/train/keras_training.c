@@ -74,6 +74,22 @@ static const char *optimizer_class(const char *name) {
   return NULL;
 }
 
+/* {"diagnosis": ..., "age": ...} of each, by the names of the model's outputs. */
+static void add_heads(const thaw_job *job, thaw_keras_training_text *out) {
+  thaw_text *text[] = {&out->loss, &out->metrics, &out->loss_weights};
+  for (int32_t h = 0; h < job->heads_count; h++) {
+    for (size_t i = 0; i < 3; i++) {
+      thaw_text_add(text[i], h ? ", " : "{");
+      thaw_text_add_json(text[i], job->heads[h].name);
+      thaw_text_add(text[i], ": ");
+    }
+    add_loss(&job->heads[h].loss, &out->loss);
+    add_metrics(&job->heads[h].metrics, &out->metrics);
+    thaw_text_add(&out->loss_weights, "%.17g", job->heads[h].weight);
+  }
+  for (size_t i = 0; i < 3; i++) thaw_text_add(text[i], "}");
+}
+
 thaw_status thaw_keras_training(const thaw_job *job, int32_t phase, thaw_keras_training_text *out) {
   const thaw_training_config *training = &job->training;
   int32_t last = training->phase_count - 1; /* a finished run stands behind its last phase */
@@ -82,13 +98,19 @@ thaw_status thaw_keras_training(const thaw_job *job, int32_t phase, thaw_keras_t
   if (!out->optimizer_class)
     return thaw_fail(THAW_ERR_INTERNAL, "the optimizer '%s' has no name in Keras", optimizer->schema->name);
   add_options(optimizer, &out->optimizer_config);
-  add_loss(&training->loss, &out->loss);
-  add_metrics(&training->metrics, &out->metrics);
-  return out->optimizer_config.failed || out->loss.failed || out->metrics.failed ? THAW_ERR_MEMORY : THAW_OK;
+  if (job->heads_count) {
+    add_heads(job, out);
+  } else {
+    add_loss(&training->loss, &out->loss);
+    add_metrics(&training->metrics, &out->metrics);
+  }
+  bool failed = out->optimizer_config.failed || out->loss.failed || out->metrics.failed || out->loss_weights.failed;
+  return failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 
 void thaw_keras_training_clear(thaw_keras_training_text *text) {
   thaw_text_clear(&text->optimizer_config);
   thaw_text_clear(&text->loss);
   thaw_text_clear(&text->metrics);
+  thaw_text_clear(&text->loss_weights);
 }

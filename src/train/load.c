@@ -13,7 +13,7 @@ static thaw_status parse_and_apply(thaw_session *session, const char *path, cons
     status = thaw_fail(THAW_ERR_DATA, "%s: was trained on backbone weights %.12s, the job's are %.12s", path,
                        state.weights_digest, session->weights_digest);
   if (status == THAW_OK) status = train_state_apply(&state, session->graph, session->part, path);
-  if (status == THAW_OK && session->job->training.target_scaling && !session->part) {
+  if (status == THAW_OK && train_targets_wanted(session) && !session->part) {
     if (state.targets == 2 * (int64_t)session->outputs)
       status = train_targets_set(session, state.target);
     else

@@ -19,7 +19,12 @@ thaw_status train_monitor_find(const train_state *state, const char *monitor, co
 
 /* Keras' "auto": accuracies and areas grow, everything else falls. */
 bool train_monitor_maximize(const char *monitor, int32_t mode) {
+  static const char *const falling[] = {"loss", "mae", "mse", "error"}; /* also of a head that is called "accident" */
   if (mode != 0) return mode == 2;
+  for (size_t i = 0; i < sizeof falling / sizeof *falling; i++) {
+    size_t length = strlen(monitor), end = strlen(falling[i]);
+    if (length >= end && !strcmp(monitor + length - end, falling[i])) return false;
+  }
   return strstr(monitor, "acc") || strstr(monitor, "auc");
 }
 

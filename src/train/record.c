@@ -7,7 +7,7 @@
 #include <time.h>
 
 static thaw_status add_columns(train_state *state, const thaw_session *session, const char *prefix) {
-  char name[64];
+  char name[96];
   snprintf(name, sizeof name, "%sloss", prefix);
   THAW_TRY(thaw_strings_add(&state->column, name));
   for (int32_t m = 0; m < session->metrics; m++) {

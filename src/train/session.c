@@ -30,6 +30,13 @@ static thaw_status no_such_layer(const thaw_session *s, int32_t first, const cha
   return status;
 }
 
+static thaw_status add_heads(thaw_session *s, int32_t first, int32_t trunk, const char *layer) {
+  if (layer) return thaw_fail(THAW_ERR_USAGE, "%s: a layer as output does not go with several heads", s->job->path);
+  THAW_TRY(train_heads_build(s, trunk));
+  thaw_graph_mark_head(s->graph, first);
+  return THAW_OK;
+}
+
 /* The head, up to `layer` unless that is NULL. */
 static thaw_status add_head(thaw_session *s, int32_t last, const char *layer) {
   const thaw_job *job = s->job;
@@ -43,6 +50,7 @@ static thaw_status add_head(thaw_session *s, int32_t last, const char *layer) {
     found = found || is_layer(s, last, layer);
   }
   if (!found) return no_such_layer(s, first, layer);
+  if (job->heads_count) return add_heads(s, first, last, layer);
   thaw_shape shape = thaw_graph_view(s->graph, last)->layer.output;
   char text[48];
   if (shape.rank != 1)
@@ -172,6 +180,7 @@ static thaw_status check_loss(const thaw_session *s) {
 
 static thaw_status choose_loss(thaw_session *s) {
   const thaw_training_config *training = &s->job->training;
+  if (s->heads) return train_heads_losses(s);
   s->loss = thaw_loss_find(training->loss.schema->name);
   if (training->metrics.count > 8) return thaw_fail(THAW_ERR_USAGE, "%s: training.metrics: at most 8", s->job->path);
   for (int32_t i = 0; i < training->metrics.count; i++) {
@@ -195,7 +204,7 @@ static thaw_status open_data(thaw_session *s, const char *path, bool labels_need
   data->info = thaw_catalog_info(data->catalog);
   if (data->info->count < 1) return thaw_fail(THAW_ERR_DATA, "%s: holds no samples", path);
   THAW_TRY(thaw_input_check(&s->input, data->info, path));
-  thaw_status fit = check_labels(s, data->info, path);
+  thaw_status fit = s->heads ? train_heads_open(s, data) : check_labels(s, data->info, path);
   return labels_needed ? fit : THAW_OK;
 }
 
@@ -204,7 +213,8 @@ static thaw_status open_data(thaw_session *s, const char *path, bool labels_need
 static thaw_status read_data(thaw_session *s, thaw_comm *comm, thaw_session_data *data) {
   if (!data->catalog) return THAW_OK;
   int rank = thaw_comm_rank(comm), ranks = thaw_comm_size(comm);
-  bool labels = check_labels(s, data->info, thaw_catalog_path(data->catalog)) == THAW_OK;
+  bool labels =
+      s->heads ? data->head != NULL : check_labels(s, data->info, thaw_catalog_path(data->catalog)) == THAW_OK;
   THAW_TRY(thaw_agree(comm, thaw_catalog_read_part(data->catalog, rank, ranks, labels)));
   if (!labels) return THAW_OK;
   for (int part = 0; part < ranks; part++) {
@@ -251,7 +261,9 @@ static thaw_status same_classes(const thaw_session_data *a, const thaw_session_d
 /* The first data opened names the classes. */
 static thaw_status copy_classes(thaw_session *s) {
   const thaw_session_data *data[] = {&s->train, &s->validation, &s->test};
-  for (int i = 0; i < 3 && s->classes.count == 0; i++)
+  for (int i = 0; i < 3 && s->heads && s->classes.count == 0; i++)
+    if (data[i]->head) THAW_TRY(train_heads_names(s, data[i]));
+  for (int i = 0; i < 3 && s->classes.count == 0 && !s->heads; i++)
     for (size_t c = 0; data[i]->catalog && c < data[i]->info->classes.count; c++)
       THAW_TRY(thaw_strings_add(&s->classes, data[i]->info->classes.item[c]));
   return THAW_OK;
@@ -266,7 +278,10 @@ static thaw_status open_all_data(thaw_session *s, const thaw_session_options *o)
   if (o->validation && validation) THAW_TRY(open_data(s, validation, true, &s->validation));
   THAW_TRY(train_folds_open(s));
   if (o->test && test) THAW_TRY(open_data(s, test, o->labels_needed, &s->test));
-  if (!s->loss->evaluate_batch) { /* triplets can be judged on persons that were not trained on */
+  if (s->heads) {
+    THAW_TRY(train_heads_same(s, &s->train, &s->validation));
+    THAW_TRY(train_heads_same(s, &s->train, &s->test));
+  } else if (!s->loss->evaluate_batch) { /* triplets can be judged on persons that were not trained on */
     THAW_TRY(same_classes(&s->train, &s->validation));
     THAW_TRY(same_classes(&s->train, &s->test));
   }
@@ -316,7 +331,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
     s->job = job;
     s->phase = -1;
     s->ahead = options->ahead;
-    s->embedding = options->embedding;
+    s->embedding = options->embedding && !job->heads_count;
     status = make_ready(s, options, thaw_comm_size(comm), log);
   }
   status = thaw_agree(comm, status);
@@ -327,6 +342,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   if (status == THAW_OK) status = read_data(s, comm, &s->validation);
   if (status == THAW_OK) status = read_data(s, comm, &s->test);
   if (status == THAW_OK) status = train_folds_apply(s, comm);
+  if (status == THAW_OK && s->heads) status = thaw_agree(comm, train_heads_read(s));
   if (status == THAW_OK) status = thaw_agree(comm, warn_small_classes(s, log));
   if (status == THAW_OK) status = thaw_agree(comm, train_targets_fit(s));
   if (status != THAW_OK) {
@@ -337,7 +353,8 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   return THAW_OK;
 }
 
-static void close_data(thaw_session_data *data) {
+static void close_data(const thaw_session *s, thaw_session_data *data) {
+  train_heads_close(s, data);
   thaw_features_close(data->features);
   thaw_catalog_close(data->catalog);
   thaw_catalog_close(data->whole);
@@ -346,12 +363,14 @@ static void close_data(thaw_session_data *data) {
 void thaw_session_destroy(thaw_session *s) {
   if (!s) return;
   thaw_session_leave_phase(s);
-  close_data(&s->train);
-  close_data(&s->validation);
-  close_data(&s->test);
+  close_data(s, &s->train);
+  close_data(s, &s->validation);
+  close_data(s, &s->test);
   thaw_stage_close(s->stage, !s->job->data.stage_keep);
   thaw_strings_clear(&s->classes);
   thaw_free(s->target);
+  for (int32_t h = 0; h < s->heads; h++) thaw_free(s->head[h].target);
+  thaw_free(s->head);
   thaw_graph_destroy(s->graph);
   thaw_free(s);
 }
@@ -364,6 +383,9 @@ thaw_status thaw_session_evaluate(thaw_session *s, thaw_comm *comm, thaw_session
   thaw_evaluate_desc desc = {.features = data->features,
                              .live = s->live,
                              .labels = data->labels,
+                             .head = s->head,
+                             .head_data = data->labels ? data->head : NULL,
+                             .heads = s->heads,
                              .data = data->info,
                              .loss = &s->job->training.loss,
                              .target = s->target,

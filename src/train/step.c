@@ -101,6 +101,8 @@ thaw_status train_step_create(train_step *step, thaw_session *session, thaw_comm
   step->gradient = thaw_new(largest, sizeof *step->gradient);
   step->piece_start = thaw_new(slices + 1, sizeof *step->piece_start);
   THAW_TRY(train_together_create(step, &step->together));
+  if (session->heads)
+    THAW_TRY(thaw_heads_rows_create(session->head, session->heads, session->max_samples, true, &step->rows));
   step->coupled = joins_batch(session->graph) || step->together;
   if (step->coupled) THAW_TRY(make_room_for_joint(step));
   bool complete = step->features && step->label && step->label_row && step->dy && step->value && step->gradient &&
@@ -128,6 +130,7 @@ void train_step_clear(train_step *step) {
   thaw_free(step->mix_labels);
   train_together_free(step->together);
   thaw_free(step->order);
+  thaw_heads_rows_clear(&step->rows);
   *step = (train_step){0};
 }
 
@@ -202,6 +205,7 @@ static thaw_status fetch(train_step *step, int64_t index) {
   THAW_TRY(announce(step, index + 1));
   if (share->samples == 0) return THAW_OK;
   THAW_TRY(thaw_features_read(s->train.features, share->sample, share->samples, step->view, step->features));
+  if (s->heads) return THAW_OK; /* their labels are taken piece by piece */
   thaw_labels_gather(s->loss, s->train.info, s->train.labels, share->sample, share->samples, s->outputs, step->label);
   train_settle_unknown(step, share->samples, step->label);
   thaw_labels_standardize(s->target, share->samples, s->outputs, step->label);
@@ -232,6 +236,7 @@ static thaw_status run_piece(train_step *step, const thaw_share *part, const flo
   thaw_live_hooks hooks = {step, take_gradient, sums_of, note_slice, add_joint, reduce_joint, finish_gradients};
   const float *y;
   THAW_TRY(thaw_live_forward(s->live, part, &hooks, &y));
+  if (s->heads) return train_heads_piece(step, part, &hooks, y);
   const float *logits = thaw_live_logits(s->live);
   bool from_logits = logits && s->loss->fused == thaw_live_activation(s->live);
   if (step->together)

@@ -38,6 +38,26 @@ thaw_status train_targets_fit(thaw_session *session);
 /* [local] The same from a checkpoint's numbers, [2][outputs]. */
 thaw_status train_targets_set(thaw_session *session, const double *target);
 
+/* [local] Whether any outputs have targets that are scaled. */
+bool train_targets_wanted(const thaw_session *session);
+/* [local] A layer `name` behind *last that gives `outputs` outputs their targets' units. */
+thaw_status train_targets_add_rescaling(thaw_session *session, const char *name, int32_t outputs, int32_t *last);
+
+/* Several heads (heads.c); all [local] but `piece`. Branches from node `from` on, and the layer that joins them. */
+thaw_status train_heads_build(thaw_session *session, int32_t from);
+/* Their losses and metrics. */
+thaw_status train_heads_losses(thaw_session *session);
+/* The columns of open data; then, once labels are read, those of all data. THAW_ERR_DATA where they do not fit. */
+thaw_status train_heads_open(const thaw_session *session, thaw_session_data *data);
+thaw_status train_heads_read(thaw_session *session);
+void train_heads_close(const thaw_session *session, thaw_session_data *data);
+thaw_status train_heads_same(const thaw_session *session, const thaw_session_data *a, const thaw_session_data *b);
+/* Names of all outputs, as session->classes. */
+thaw_status train_heads_names(thaw_session *session, const thaw_session_data *data);
+typedef struct train_step train_step;
+/* After the forward pass of a piece: losses, metrics, gradients. Collective as thaw_live_backward. */
+thaw_status train_heads_piece(train_step *step, const thaw_share *part, const thaw_live_hooks *hooks, const float *y);
+
 /* Cross-validation (folds.c). [local] Once the data are open: all samples beside the selection. */
 bool train_has_folds(const thaw_session *session);
 thaw_status train_folds_open(thaw_session *session);
@@ -91,9 +111,10 @@ typedef struct train_state {
   int64_t stop_phase;          /* 1: early stopping has ended the phase */
   double rate, seconds;
   train_monitor early, plateau, best;
-  thaw_wide sum[1 + 8]; /* loss and metrics of the present epoch; this rank's part in a running trainer */
-  int64_t seen;         /* samples of the present epoch so far, all ranks */
-  double *history;      /* [rows][columns] */
+  thaw_wide
+      sum[1 + THAW_MAX_METRICS]; /* loss and metrics of the present epoch; this rank's part in a running trainer */
+  int64_t seen;                  /* samples of the present epoch so far, all ranks */
+  double *history;               /* [rows][columns] */
   int64_t rows, columns;
   thaw_strings column; /* their names */
   thaw_strings classes;
@@ -200,7 +221,7 @@ bool train_signals_stop(const void *signals); /* the same as a question, for cal
 
 /* ------------------------------------------------------------------ one step (step.c) */
 typedef struct train_together train_together;
-typedef struct train_step {
+struct train_step {
   thaw_session *session;
   thaw_comm *comm;
   thaw_exact *exact;
@@ -222,7 +243,7 @@ typedef struct train_step {
   double *class_weight;             /* by class, or of a label's positives; NULL: all 1 */
   double *term;                     /* [rows][outputs] where labels have weights; else NULL */
   float *mix_features, *mix_labels; /* one slice; NULL: no mixup */
-  thaw_wide attempt[1 + 8];
+  thaw_wide attempt[1 + THAW_MAX_METRICS];
   int64_t bad_slice;        /* lowest slice of this rank with a loss that is not finite, or -1 */
   int64_t batch;            /* samples of the update under way, of all ranks */
   bool last_piece;          /* of the share is under way: its gradients are final */
@@ -231,7 +252,8 @@ typedef struct train_step {
   int64_t index;            /* of the step under way, in its epoch */
   thaw_wide *joint;         /* sums of such layers */
   int32_t joint_capacity, joint_count;
-} train_step;
+  thaw_heads_rows rows; /* of several heads */
+};
 /* What the ranks tell each other in one step. */
 enum { STEP_STOP, STEP_FAILED, STEP_CHECKPOINT, STEP_LOSS };
 

@@ -243,9 +243,16 @@ static thaw_status train_epoch(trainer *t) {
 
 /* ------------------------------------------------------------------ after an epoch */
 
+/* Samples of the epoch that know the labels of a head's metric. */
+static double known_of_head(const trainer *t, int32_t metric) {
+  const thaw_session *s = t->session;
+  int64_t missing = s->train.info->count - thaw_heads_metric_count(&s->metric[metric], s->train.head);
+  return (double)(t->state.seen - missing);
+}
+
 /* [collective] Means over the epoch, then those of the validation data: the row from column "loss" on. */
 static thaw_status measure(trainer *t, double *row) {
-  thaw_wide sum[1 + 8];
+  thaw_wide sum[1 + THAW_MAX_METRICS];
   int64_t failed = 0;
   int32_t metrics = t->session->metrics;
   memcpy(sum, t->state.sum, sizeof sum);
@@ -254,7 +261,10 @@ static thaw_status measure(trainer *t, double *row) {
   /* Rows without a known label have a loss of 0 and no part in the metrics. */
   const thaw_session_data *train = &t->session->train;
   double known = (double)t->state.seen - (double)(train->info->count - thaw_labels_known(train->info, train->labels));
-  for (int32_t i = 0; i <= metrics; i++) row[at++] = thaw_wide_value(&sum[i]) / (i ? known : (double)t->state.seen);
+  for (int32_t i = 0; i <= metrics; i++) {
+    if (i && train->head) known = known_of_head(t, i - 1);
+    row[at++] = thaw_wide_value(&sum[i]) / (i ? known : (double)t->state.seen);
+  }
   if (!t->session->validation.catalog) return THAW_OK;
   thaw_evaluation evaluation;
   thaw_status status =

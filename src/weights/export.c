@@ -5,9 +5,10 @@
 static thaw_status write_training(thaw_h5 *h5, const thaw_export_training *training) {
   thaw_text text = {0};
   thaw_text_add(&text,
-                "{\"loss\": %s, \"metrics\": %s, \"weighted_metrics\": null, \"loss_weights\": null, "
+                "{\"loss\": %s, \"metrics\": %s, \"weighted_metrics\": null, \"loss_weights\": %s, "
                 "\"optimizer_config\": {\"class_name\": \"%s\", \"config\": %s}}",
-                training->loss, training->metrics, training->optimizer_class, training->optimizer_config);
+                training->loss, training->metrics, training->loss_weights ? training->loss_weights : "null",
+                training->optimizer_class, training->optimizer_config);
   thaw_status status = text.failed ? THAW_ERR_MEMORY : thaw_h5_set_text(h5, "/", "training_config", text.data);
   thaw_text_clear(&text);
   return status;

@@ -79,7 +79,8 @@ void thaw_weight_add_compile(const thaw_export_training *training, thaw_text *ou
   thaw_text_add(
       out,
       "{\"optimizer\": {\"module\": \"keras.optimizers\", \"class_name\": \"%s\", \"config\": %s, "
-      "\"registered_name\": null}, \"loss\": %s, \"loss_weights\": null, \"metrics\": %s, "
+      "\"registered_name\": null}, \"loss\": %s, \"loss_weights\": %s, \"metrics\": %s, "
       "\"weighted_metrics\": null, \"run_eagerly\": false, \"steps_per_execution\": 1, \"jit_compile\": false}",
-      training->optimizer_class, training->optimizer_config, training->loss, training->metrics);
+      training->optimizer_class, training->optimizer_config, training->loss,
+      training->loss_weights ? training->loss_weights : "null", training->metrics);
 }

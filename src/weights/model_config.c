@@ -41,10 +41,14 @@ static void add_layer(const thaw_graph *graph, const thaw_node *node, thaw_text 
   thaw_text_add(out, "%s]}", layer->inputs ? "]" : "");
 }
 
-static void add_ends(thaw_text *out, const char *key, const char *name) {
-  thaw_text_add(out, ", \"%s\": [[", key);
-  thaw_text_add_json(out, name);
-  thaw_text_add(out, ", 0, 0]]");
+static void add_ends(const thaw_graph *graph, const char *key, const int32_t *node, int32_t count, thaw_text *out) {
+  thaw_text_add(out, ", \"%s\": [", key);
+  for (int32_t i = 0; i < count; i++) {
+    thaw_text_add(out, "%s[", i ? ", " : "");
+    thaw_text_add_json(out, thaw_graph_view(graph, node[i])->layer.name);
+    thaw_text_add(out, ", 0, 0]");
+  }
+  thaw_text_add(out, "]");
 }
 
 /* Layer types write their own members, so what came out is parsed once before anyone stores it. */
@@ -59,7 +63,9 @@ static thaw_status check_json(const thaw_text *text) {
 }
 
 thaw_status thaw_weight_model_config(const thaw_graph *graph, const char *name, thaw_text *out) {
-  int32_t count = thaw_graph_count(graph);
+  const int32_t *output, first = 0;
+  int32_t outputs = thaw_graph_outputs(graph, &output), count = thaw_graph_count(graph) - (outputs > 0);
+  const int32_t last = count - 1;
   thaw_text_add(out, "{\"class_name\": \"Functional\", \"config\": {\"name\": ");
   thaw_text_add_json(out, name ? name : "model");
   thaw_text_add(out, ", \"trainable\": true, \"layers\": [");
@@ -68,8 +74,8 @@ thaw_status thaw_weight_model_config(const thaw_graph *graph, const char *name, 
     add_layer(graph, thaw_graph_view(graph, i), out);
   }
   thaw_text_add(out, "]");
-  add_ends(out, "input_layers", thaw_graph_view(graph, 0)->layer.name);
-  add_ends(out, "output_layers", thaw_graph_view(graph, count - 1)->layer.name);
+  add_ends(graph, "input_layers", &first, 1, out);
+  add_ends(graph, "output_layers", outputs ? output : &last, outputs ? outputs : 1, out);
   thaw_text_add(out, "}}");
   return check_json(out);
 }

@@ -184,9 +184,26 @@ static void write_input(thaw_onnx_writer *w) {
   w->value[0] = thaw_onnx_output(node);
 }
 
+/* Of several heads, in their order. */
+static void write_outputs(thaw_onnx_writer *w, const int32_t *output, int32_t outputs) {
+  Onnx__ValueInfoProto **list = allocate(w, (size_t)outputs, sizeof *list);
+  for (int32_t i = 0; i < outputs && list; i++) {
+    const thaw_layer *layer = &thaw_graph_view(w->graph, output[i])->layer;
+    Onnx__ValueInfoProto **one = describe_value(w, w->value[output[i]], layer->output);
+    if (one) list[i] = one[0];
+  }
+  w->out->output = list;
+  w->out->n_output = w->failed ? 0 : (size_t)outputs;
+}
+
 static void write_output(thaw_onnx_writer *w) {
   static const int64_t to_last[4] = {0, 2, 3, 1};
-  int32_t last = thaw_graph_count(w->graph) - 1;
+  const int32_t *output;
+  int32_t last = thaw_graph_count(w->graph) - 1, outputs = thaw_graph_outputs(w->graph, &output);
+  if (outputs) {
+    write_outputs(w, output, outputs);
+    return;
+  }
   const thaw_layer *layer = &thaw_graph_view(w->graph, last)->layer;
   const char *name = w->value[last];
   w->layer = layer->name;
@@ -268,11 +285,12 @@ static thaw_status write_model(thaw_onnx_writer *w, const char *path, const thaw
 }
 
 static thaw_status write_graph(thaw_onnx_writer *w) {
-  int32_t count = thaw_graph_count(w->graph);
+  const int32_t *output;
+  int32_t count = thaw_graph_count(w->graph), layers = count - (thaw_graph_outputs(w->graph, &output) > 0);
   w->value = thaw_arena_new(w->arena, (size_t)count, sizeof *w->value);
   if (!w->value) return THAW_ERR_MEMORY;
   write_input(w);
-  for (int32_t i = 1; i < count; i++) {
+  for (int32_t i = 1; i < layers; i++) {
     w->layer = thaw_graph_view(w->graph, i)->layer.name;
     THAW_TRY(thaw_onnx_write_layer(w, i));
   }

@@ -54,6 +54,9 @@ thaw_status thaw_weight_keras_order(const thaw_graph *graph, int32_t *order, int
   for (int32_t i = 0; i < count; i++)
     if (places[i].met >= 0) places[kept++] = places[i];
   qsort(places, (size_t)kept, sizeof *places, compare_places);
+  const int32_t *outputs;
+  if (thaw_graph_outputs(graph, &outputs))
+    kept--; /* what joins several outputs has depth 0 alone, and is no layer there */
   for (int32_t i = 0; i < kept; i++) order[i] = places[i].node;
   *count_out = kept;
   thaw_free(places);
