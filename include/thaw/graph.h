@@ -153,6 +153,8 @@ typedef struct thaw_live_options {
                    the caller brings its samples in pieces. Not where layers join the samples of a batch. */
   bool measure_only; /* for thaw_live_bytes: takes no memory for samples, and cannot run */
   int32_t parts;     /* batches per update, whose statistics are kept until the update; 0: 1 */
+  bool fuse;         /* convolutions take in the batch normalisation, addition and activation behind them: faster and in
+                        less memory, with the same bits; thaw_live_value of what is taken in is NULL */
   bool recompute;    /* most activations are computed again in the backward pass instead of kept */
 } thaw_live_options;
 thaw_status thaw_live_create_within(thaw_graph *graph, const thaw_cut *cut, const thaw_isa *isa,

@@ -149,6 +149,19 @@ void thaw_activate(const thaw_isa *isa, thaw_activation activation, const float 
 void thaw_activate_backward(const thaw_isa *isa, thaw_activation activation, const float *x, const float *y,
                             const float *dy, size_t rows, int32_t width, float *dx);
 
+/* What follows a convolution in one pass over its result, each value taking the steps of thaw_affine and thaw_activate:
+ * y = activation((y + bias[c]) * scale[c] + shift[c] + add[i]), in place. bias and add may be NULL; the activation is
+ * linear, relu or relu6. */
+typedef struct thaw_epilogue {
+  const float *bias, *scale, *shift, *add;
+  thaw_activation activation;
+} thaw_epilogue;
+void thaw_epilogue_run(const thaw_isa *isa, const thaw_epilogue *epilogue, size_t pixels, int32_t c, float *y);
+/* Back through it, with y its result and dz = dy * f'(y): dx = dz * scale[c], and dadd = dz or, with `accumulate`, +=
+ * dz. dx or dadd may be NULL, and dx may be dy. */
+void thaw_epilogue_backward(const thaw_isa *isa, const thaw_epilogue *epilogue, const float *y, const float *dy,
+                            size_t pixels, int32_t c, float *dx, float *dadd, bool accumulate);
+
 /* ------------------------------------------------------------------ weight gradient of a live 3x3 convolution
  * For strides 1 and any padding, not depthwise, by the adjoint of F(4x4,3x3): a quarter of the textbook
  * multiplications. Of the descriptor only sizes and padding count; x [n][h][w][c] and dy [n][h'][w'][k] are dense;

@@ -46,6 +46,9 @@ typedef struct thaw_layer_io {
   const double *statistics; /* totals of forward_sums over the whole global batch; NULL: moving statistics are used */
   const double *backward_statistics; /* totals of backward_sums, in backward only */
   int64_t batch;                     /* samples in the global batch */
+  /* Forward of a (depthwise) convolution without an activation: what follows it in the same pass, bias apart, y being
+   * the place of the last result. NULL: nothing. */
+  const thaw_epilogue *after;
   const thaw_isa *isa;
 } thaw_layer_io;
 
@@ -134,6 +137,8 @@ extern const thaw_layer_ops thaw_layer_input, thaw_layer_conv2d, thaw_layer_dept
 thaw_conv_desc thaw_layer_conv_desc(const thaw_layer *layer);
 void thaw_layer_separable_descs(const thaw_layer *layer, thaw_conv_desc *depthwise, thaw_conv_desc *pointwise);
 thaw_pool_desc thaw_layer_pool_desc(const thaw_layer *layer);
+/* Batch normalisation with its moving statistics as x * scale[c] + shift[c], computed in double. */
+void thaw_layer_norm_affine(const thaw_layer *layer, float *scale, float *shift);
 /* The activation a layer applies last, LINEAR when none or when it is no plain activation function. */
 thaw_activation thaw_layer_last_activation(const thaw_layer *layer);
 

@@ -42,6 +42,7 @@ thaw_status cli_bench_step_create(cli_bench_step *s, const cli_bench_options *op
   thaw_live_options live = {.max_samples = options->batch,
                             .slice = options->slice,
                             .limit = THAW_LIVE_LIMIT,
+                            .fuse = true,
                             .recompute = options->recompute};
   THAW_TRY(thaw_live_create_within(s->graph, &s->cut, options->isa, &live, &s->live));
   THAW_TRY(choose(s));

@@ -94,6 +94,9 @@ static thaw_status allocate_activations(thaw_live *live, const thaw_cut *cut) {
   char *block = take_large(live, live_place_segments(live, NULL), 1);
   if (!block) return THAW_ERR_MEMORY;
   live_place_segments(live, block);
+  for (int32_t i = 0; i < live->count; i++)
+    if (live->node[i].chain && live->node[i].chain->conv == i)
+      live->node[i].y = live->node[live->node[i].chain->last].y;
   return THAW_OK;
 }
 
@@ -105,10 +108,12 @@ static thaw_status allocate_gradients(thaw_live *live) {
   thaw_status status = interval && order ? THAW_OK : THAW_ERR_MEMORY;
   for (int32_t i = 0; status == THAW_OK && i < live->count; i++) {
     interval[i].first = interval[i].last = live->count - 1 - i;
-    if (!live->node[i].needs_gradient) continue;
+    if (!live->node[i].needs_gradient || live_gradient_is_inner(&live->node[i], i)) continue;
     for (int32_t reader = i + 1; reader < live->count; reader++)
-      for (int32_t j = 0; j < live->graph->node[reader]->layer.inputs; j++)
-        if (live->graph->node[reader]->input[j] == i) interval[i].first = live->count - 1 - reader;
+      for (int32_t j = 0; j < live->graph->node[reader]->layer.inputs; j++) {
+        int32_t step = live->count - 1 - live_goes_back_at(&live->node[reader], reader);
+        if (live->graph->node[reader]->input[j] == i && step < interval[i].first) interval[i].first = step;
+      }
     if (!live->node[i].live) interval[i].last = live->count; /* the caller's: kept to the end */
     if (i < live->count - 1 || live->graph->node[i]->layer.ops->activation_backward)
       interval[i].bytes = live->node[i].count * (size_t)live->max_samples * sizeof(float);
@@ -222,6 +227,7 @@ static thaw_status create(thaw_graph *graph, const thaw_cut *cut, const thaw_isa
     classify(live, cut);
     status = allocate_tensors(live);
   }
+  if (status == THAW_OK && options->fuse && !options->recompute) status = live_find_chains(live);
   if (status == THAW_OK) status = allocate_activations(live, cut);
   if (status == THAW_OK) status = allocate_gradients(live);
   if (status == THAW_OK) status = allocate_scratch(live);

@@ -4,7 +4,17 @@
 
 #include "graph/graph_private.h"
 
+/* A convolution and what it takes in: batch normalisation with constant statistics, an addition, a clamp. Forward, all
+ * of it is computed when the convolution is; backward, what was taken in when its last node is. */
+typedef struct live_chain {
+  int32_t conv, norm, last;
+  int32_t add; /* the other tensor of the addition, -1: none */
+  thaw_activation activation;
+  float *scale, *shift; /* the normalisation */
+} live_chain;
+
 typedef struct live_node {
+  live_chain *chain;   /* that it is part of, NULL: none */
   bool live;           /* not in the constant part: this executor computes it */
   bool from_features;  /* the only cut tensor: read where the caller's features are */
   bool needs_gradient; /* it or something before it trains */
@@ -45,6 +55,20 @@ struct thaw_live {
   int64_t *batch;            /* [parts] samples of each, of all ranks */
 };
 
+/* Finds the chains; before memory is planned. */
+thaw_status live_find_chains(thaw_live *live);
+/* Whether the node's value is nowhere: taken in, and not the last one of its chain. */
+static inline bool live_is_inner(const live_node *node, int32_t index) {
+  return node->chain && index != node->chain->last;
+}
+/* The same of its gradient: taken in, and neither the first one of its chain nor the last. */
+static inline bool live_gradient_is_inner(const live_node *node, int32_t index) {
+  return live_is_inner(node, index) && index != node->chain->conv;
+}
+/* When the gradients of a node's inputs are made: the index of the node that is going back then. */
+static inline int32_t live_goes_back_at(const live_node *node, int32_t index) {
+  return node->chain && index != node->chain->conv ? node->chain->last : index;
+}
 /* Divides the live nodes into segments: one, unless `recompute` finds a division that takes less memory. */
 thaw_status live_choose_segments(thaw_live *live);
 /* Places what is not kept in `block`, which all segments share; NULL: only counts. Returns its bytes. */

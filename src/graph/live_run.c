@@ -71,14 +71,29 @@ static thaw_status batch_sums(const run *r, int32_t index, const float *dy, doub
   return THAW_OK;
 }
 
+/* What the chain does behind its convolution, for samples from `first` on. */
+static thaw_epilogue epilogue_of(const run *r, const live_chain *chain, int32_t first) {
+  return (thaw_epilogue){.scale = chain->scale,
+                         .shift = chain->shift,
+                         .add = chain->add >= 0 ? value_of(r, chain->add, first) : NULL,
+                         .activation = chain->activation};
+}
+
 static void forward_calls(const run *r, int32_t index) {
   live_node *node = &r->live->node[index];
   const thaw_layer *layer = &r->live->graph->node[index]->layer;
   const float *x[THAW_MAX_INPUTS];
+  if (node->chain)
+    thaw_layer_norm_affine(&r->live->graph->node[node->chain->norm]->layer, node->chain->scale, node->chain->shift);
   if (node->workspace) layer->ops->workspace_refresh(layer, node->workspace, false, r->live->workspace_block);
   for (int32_t first = 0; first < r->share->samples; first += node->forward_chunk) {
     int32_t left = r->share->samples - first;
     thaw_layer_io io = call_io(r, index, first, left < node->forward_chunk ? left : node->forward_chunk, x);
+    thaw_epilogue after = {0};
+    if (node->chain) {
+      after = epilogue_of(r, node->chain, first);
+      io.after = &after;
+    }
     layer->ops->forward(layer, &io);
   }
 }
@@ -122,9 +137,10 @@ thaw_status thaw_live_forward(thaw_live *live, const thaw_share *share, const th
   for (int32_t i = 0; i < live->count; i++)
     if (!live->node[i].live && live->node[i].y) row += live->node[i].count;
   for (int32_t i = 0; i < live->count; i++) {
-    if (live->node[i].live)
+    const live_chain *chain = live->node[i].chain;
+    if (live->node[i].live && (!chain || chain->conv == i))
       THAW_TRY(forward_node(&r, i));
-    else if (live->node[i].y)
+    else if (!live->node[i].live && live->node[i].y)
       separate_cut(&r, i, row);
   }
   live->ready = live->segments - 1;
@@ -260,6 +276,20 @@ static thaw_status backward_node(const run *r, int32_t index, const float *dy, b
   return THAW_OK;
 }
 
+/* From the last node of a chain to its convolution and to the other tensor of its addition. */
+static void backward_chain(const run *r, const live_chain *chain) {
+  live_node *conv = &r->live->node[chain->conv], *last = &r->live->node[chain->last];
+  live_node *other = chain->add >= 0 ? &r->live->node[chain->add] : NULL;
+  const thaw_layer *layer = &r->live->graph->node[chain->conv]->layer;
+  bool adds = other && other->needs_gradient, accumulate = adds && other->has_dy;
+  thaw_epilogue epilogue = epilogue_of(r, chain, 0);
+  size_t pixels = (size_t)r->share->samples * (size_t)layer->output.h * (size_t)layer->output.w;
+  thaw_epilogue_backward(r->live->isa, &epilogue, last->y, last->dy, pixels, layer->output.c,
+                         conv->needs_gradient ? conv->dy : NULL, adds ? other->dy : NULL, accumulate);
+  if (adds) other->has_dy = true;
+  conv->has_dy = conv->needs_gradient;
+}
+
 static void add_source(const run *r, int32_t index, const float *dy) {
   live_node *node = &r->live->node[index];
   size_t count = (size_t)r->share->samples * node->count;
@@ -285,6 +315,10 @@ static thaw_status go_back(const run *r, const float *dy, bool from_logits, cons
     if (!node->live || !node->needs_gradient || !node->has_dy) continue;
     if (!live->graph->node[i]->layer.ops->backward)
       return thaw_fail(THAW_ERR_INTERNAL, "layer '%s' has no gradient", live->graph->node[i]->layer.name);
+    if (node->chain && node->chain->last == i) {
+      backward_chain(r, node->chain);
+      continue;
+    }
     restore_segment(r, node->segment);
     THAW_TRY(backward_node(r, i, last ? dy : node->dy, logits));
   }

@@ -13,6 +13,7 @@ static size_t round_up(size_t bytes) {
 }
 
 static size_t y_bytes(const thaw_live *live, int32_t index) {
+  if (live_is_inner(&live->node[index], index)) return 0;
   return round_up(live->node[index].count * (size_t)live->max_samples * sizeof(float));
 }
 
@@ -74,7 +75,7 @@ thaw_status live_choose_segments(thaw_live *live) {
 static void place(thaw_live *live, int32_t index, char *block, size_t *offset) {
   live_node *node = &live->node[index];
   if (!node->kept) {
-    if (block) node->y = (float *)(block + *offset);
+    if (block && !live_is_inner(node, index)) node->y = (float *)(block + *offset);
     *offset += y_bytes(live, index);
   }
   if (block && node->saved_bytes) node->saved = block + *offset;

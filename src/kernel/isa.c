@@ -59,6 +59,15 @@ void thaw_affine(const thaw_isa *isa, thaw_activation activation, const float *x
   isa->affine(activation, x, scale, shift, add, pixels, c, x_stride, y_stride, y);
 }
 
+void thaw_epilogue_run(const thaw_isa *isa, const thaw_epilogue *epilogue, size_t pixels, int32_t c, float *y) {
+  isa->epilogue(epilogue, pixels, c, y);
+}
+
+void thaw_epilogue_backward(const thaw_isa *isa, const thaw_epilogue *epilogue, const float *y, const float *dy,
+                            size_t pixels, int32_t c, float *dx, float *dadd, bool accumulate) {
+  isa->epilogue_backward(epilogue, y, dy, pixels, c, dx, dadd, accumulate);
+}
+
 void thaw_activate(const thaw_isa *isa, thaw_activation activation, const float *x, size_t rows, int32_t width,
                    float *y) {
   isa->activate(activation, x, rows, width, y);

@@ -53,6 +53,9 @@ struct thaw_isa {
   void (*global_pool)(bool average, const float *x, int32_t n, int32_t pixels, int32_t c, int32_t x_stride, float *y);
   void (*affine)(thaw_activation activation, const float *x, const float *scale, const float *shift, const float *add,
                  size_t pixels, int32_t c, int32_t x_stride, int32_t y_stride, float *y);
+  void (*epilogue)(const thaw_epilogue *epilogue, size_t pixels, int32_t c, float *y);
+  void (*epilogue_backward)(const thaw_epilogue *epilogue, const float *y, const float *dy, size_t pixels, int32_t c,
+                            float *dx, float *dadd, bool accumulate);
   void (*activate)(thaw_activation activation, const float *x, size_t rows, int32_t width, float *y);
   void (*activate_backward)(thaw_activation activation, const float *x, const float *y, const float *dy, size_t rows,
                             int32_t width, float *dx);

@@ -54,18 +54,26 @@ static size_t scratch_bytes(const thaw_layer *layer, const thaw_isa *isa, int32_
   return 5 * ((size_t)layer->output.c * sizeof(double) + THAW_ALIGN);
 }
 
-static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
-  int32_t c = layer->output.c;
+static void make_affine(const thaw_layer *layer, const double *totals, int64_t batch, float *scale, float *shift) {
   const float *gamma = thaw_layer_value(layer, "gamma"), *beta = thaw_layer_value(layer, "beta");
-  thaw_carver carver = {.base = io->scratch};
-  float *scale = thaw_carve(&carver, (size_t)c * sizeof(float)),
-        *shift = thaw_carve(&carver, (size_t)c * sizeof(float));
-  for (int32_t j = 0; j < c; j++) {
-    moments m = moments_of(layer, io->training ? io->statistics : NULL, io->batch, j);
+  for (int32_t j = 0; j < layer->output.c; j++) {
+    moments m = moments_of(layer, totals, batch, j);
     double factor = (gamma ? gamma[j] : 1.0) * m.inverse;
     scale[j] = (float)factor;
     shift[j] = (float)((beta ? beta[j] : 0.0) - m.mean * factor);
   }
+}
+
+void thaw_layer_norm_affine(const thaw_layer *layer, float *scale, float *shift) {
+  make_affine(layer, NULL, 0, scale, shift);
+}
+
+static void forward(const thaw_layer *layer, const thaw_layer_io *io) {
+  int32_t c = layer->output.c;
+  thaw_carver carver = {.base = io->scratch};
+  float *scale = thaw_carve(&carver, (size_t)c * sizeof(float)),
+        *shift = thaw_carve(&carver, (size_t)c * sizeof(float));
+  make_affine(layer, io->training ? io->statistics : NULL, io->batch, scale, shift);
   thaw_affine(io->isa, THAW_LINEAR, io->x[0], scale, shift, NULL, pixels_of(layer, io->n), c, 0, 0, io->y);
 }
 

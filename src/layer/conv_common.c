@@ -64,6 +64,12 @@ void thaw_conv_finish(const thaw_layer *layer, const thaw_layer_io *io, float *z
   bool simple = thaw_conv_fuses(layer);
   size_t rows = (size_t)io->n * thaw_conv_pixels(layer);
   const float *bias = thaw_layer_value(layer, "bias");
+  if (io->after) {
+    thaw_epilogue after = *io->after;
+    after.bias = bias;
+    thaw_epilogue_run(io->isa, &after, rows, layer->output.c, io->y);
+    return;
+  }
   if (bias || (simple && activation != THAW_LINEAR))
     thaw_affine(io->isa, simple ? activation : THAW_LINEAR, z, NULL, bias, NULL, rows, layer->output.c, 0, 0, z);
   if (!simple) thaw_activate(io->isa, activation, z, rows, layer->output.c, io->y);

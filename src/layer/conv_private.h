@@ -16,7 +16,7 @@ bool thaw_conv_keeps_logits(const thaw_layer *layer);
 size_t thaw_conv_saved_bytes(const thaw_layer *layer);
 /* True for activations that kernels fuse. */
 bool thaw_conv_fuses(const thaw_layer *layer);
-/* z (pre-activation, may be y) -> y = activation(z + bias). */
+/* z (pre-activation, may be y) -> y = activation(z + bias), or what io->after asks for. */
 void thaw_conv_finish(const thaw_layer *layer, const thaw_layer_io *io, float *z);
 void thaw_conv_activation_backward(const thaw_layer *layer, const thaw_layer_io *io, float *dy);
 void thaw_conv_bias_gradient(const thaw_layer *layer, int32_t n, const float *dz, float *out);

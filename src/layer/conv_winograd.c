@@ -109,6 +109,7 @@ void thaw_winograd_forward(const thaw_layer *layer, const thaw_layer_io *io) {
                        w->scratch);
   else
     thaw_conv_run(w->forward, w->packed, io->x[0], io->n, NULL, z, w->scratch);
+  if (io->after) thaw_epilogue_run(io->isa, io->after, (size_t)io->n * thaw_conv_pixels(layer), layer->output.c, z);
   if (!thaw_conv_fuses(layer))
     thaw_activate(io->isa, (thaw_activation)thaw_conv_config(layer)->activation, z,
                   (size_t)io->n * thaw_conv_pixels(layer), layer->output.c, io->y);

@@ -191,6 +191,7 @@ static thaw_status make_live(thaw_session *s, bool measure_only) {
                                .limit = s->loss->evaluate_batch ? 0 : THAW_LIVE_LIMIT,
                                .measure_only = measure_only,
                                .parts = train_parts(s),
+                               .fuse = true,
                                .recompute = training->recompute};
   THAW_TRY(thaw_live_create_within(s->graph, &s->cut, s->isa, &options, &s->live));
   s->max_samples = thaw_live_samples(s->live);

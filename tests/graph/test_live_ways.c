@@ -1,4 +1,5 @@
-/* The live executor's ways of doing the same: slices together or one by one, recomputation, fewer samples at a time. */
+/* The live executor's ways of doing the same: slices together or one by one, layers in one pass, recomputation,
+ * fewer samples at a time. */
 #include "live_case.h"
 
 /* Gradients rounded and added as the trainer does, either way: slice by slice from floats, or by the layers themselves.
@@ -136,11 +137,39 @@ static thaw_graph *deep_network(void) {
   return g;
 }
 
-/* Activations computed again in the backward pass: less memory, the same bits. */
-static void test_recompute(void **state) {
-  (void)state;
+/* Blocks as ResNet's and MobileNet's: convolutions of every kind, with a shortcut as it is and through a convolution,
+ * with the addition's inputs in either order; and what must not be taken in: a value that two read, a sum with what
+ * comes later, an activation that is no clamp. */
+static thaw_graph *residual_network(void) {
+  thaw_graph *g;
+  thaw_conv2d_config depthwise = {.kernel_h = 3, .stride_h = 1, .padding = THAW_SAME, .use_bias = false};
+  assert_thaw_ok(thaw_graph_create(test_map(7, 7, 19), &g));
+  int32_t side = test_norm(g, test_conv(g, 0, 19, 1, 1, THAW_VALID, THAW_LINEAR));
+  int32_t at = test_activation(g, test_norm(g, test_conv(g, 0, 19, 3, 1, THAW_SAME, THAW_LINEAR)), THAW_RELU);
+  at = test_norm(g, test_add(g, "depthwise_conv2d", &depthwise, NULL, at));
+  at = test_activation(g, at, THAW_RELU6);
+  at = test_norm(g, test_conv(g, at, 19, 1, 1, THAW_VALID, THAW_LINEAR));
+  at = test_activation(g, test_join(g, "add", side, at), THAW_RELU);
+  int32_t before = at;
+  at = test_activation(g, test_norm(g, test_conv(g, at, 23, 3, 1, THAW_SAME, THAW_LINEAR)), THAW_SWISH);
+  at = test_norm(g, test_conv(g, at, 19, 1, 1, THAW_VALID, THAW_LINEAR));
+  at = test_activation(g, test_join(g, "add", at, before), THAW_RELU);
+  int32_t early = test_norm(g, test_conv(g, at, 19, 1, 1, THAW_VALID, THAW_LINEAR));
+  int32_t late = test_conv(g, at, 19, 3, 1, THAW_SAME, THAW_TANH);
+  at = test_join(g, "add", early, late);
+  int32_t shared = test_conv(g, at, 6, 3, 2, THAW_SAME, THAW_LINEAR);
+  at = test_join(g, "concatenate", test_norm(g, shared), shared);
+  test_dense(g, test_add(g, "global_average_pooling", NULL, NULL, at), 3, THAW_SOFTMAX);
+  thaw_graph_mark_head(g, 1);
+  for (int32_t i = 1; i < thaw_graph_count(g); i++)
+    if (thaw_graph_node(g, i)->layer.ops == &thaw_layer_batch_normalization) thaw_graph_node(g, i)->frozen = true;
+  return g;
+}
+
+/* A forward and a backward pass in another way, against what `begin` made: the same bits in less memory. */
+static void check_other_way(thaw_graph *graph, thaw_live_options options, double share) {
   live_case l;
-  begin(&l, deep_network());
+  begin(&l, graph);
   const float *y;
   float whole[SAMPLES * 3];
   assert_thaw_ok(thaw_live_forward(l.live, &l.share, &l.hooks, &y));
@@ -155,9 +184,9 @@ static void test_recompute(void **state) {
   thaw_live_destroy(l.live);
   const thaw_isa *isa;
   assert_thaw_ok(thaw_isa_select(NULL, &isa));
-  thaw_live_options options = {.max_samples = SAMPLES, .slice = SLICE, .recompute = true};
+  options.max_samples = SAMPLES, options.slice = SLICE;
   assert_thaw_ok(thaw_live_create_within(l.graph, &l.cut, isa, &options, &l.live));
-  assert_true(thaw_live_bytes(l.live) < bytes * 3 / 4);
+  assert_true((double)thaw_live_bytes(l.live) < (double)bytes * share);
   assert_thaw_ok(thaw_live_forward(l.live, &l.share, &l.hooks, &y));
   assert_memory_equal(y, whole, sizeof whole);
   assert_thaw_ok(thaw_live_backward(l.live, &l.share, &l.hooks, l.dy, false));
@@ -166,6 +195,18 @@ static void test_recompute(void **state) {
     thaw_free(kept[t]);
   }
   end(&l);
+}
+
+static void test_recompute(void **state) {
+  (void)state;
+  check_other_way(deep_network(), (thaw_live_options){.recompute = true}, 0.75);
+}
+
+static void test_fuse(void **state) {
+  (void)state;
+  check_other_way(residual_network(), (thaw_live_options){.fuse = true}, 0.95);
+  check_other_way(residual_network(), (thaw_live_options){.fuse = true, .recompute = true}, 1);
+  check_other_way(deep_network(), (thaw_live_options){.fuse = true}, 1.001); /* nothing to take in */
 }
 
 /* Under a limit the live part takes fewer samples at a time, whole slices, unless a layer joins the batch. */
@@ -193,6 +234,7 @@ int main(void) {
       cmocka_unit_test(test_layers_round_like_the_trainer),
       cmocka_unit_test(test_wide_convolutions_go_together),
       cmocka_unit_test(test_recompute),
+      cmocka_unit_test(test_fuse),
       cmocka_unit_test(test_limit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -325,6 +325,36 @@ static void affine_by_definition(void **state) {
   thaw_free(x), thaw_free(scale), thaw_free(shift), thaw_free(add);
 }
 
+/* One pass against the passes that it stands for, bit for bit: bias, normalisation, addition, clamp, and back. */
+static void epilogue_is_its_steps(void **state) {
+  (void)state;
+  const thaw_isa *isas[2];
+  enum { P = 7, C = 37, N = P * C };
+  static const thaw_activation activations[] = {THAW_LINEAR, THAW_RELU, THAW_RELU6};
+  float *z = testing_numbers(N, 1, 9), *dy = testing_numbers(N, 2, 2), *other = testing_numbers(N, 3, 2);
+  float *channel[3], *add = testing_numbers(N, 7, 2), y[N], dx[N], dadd[N], step[N];
+  for (uint64_t i = 0; i < 3; i++) channel[i] = testing_numbers(C, 4 + i, 2);
+  for (int which = 0; which < 3 * 8 * testing_isas(isas); which++) {
+    const thaw_isa *isa = isas[which / 24];
+    thaw_epilogue e = {.scale = channel[0], .shift = channel[1], .activation = activations[which % 3]};
+    e.bias = which / 3 & 1 ? channel[2] : NULL, e.add = which / 3 & 2 ? add : NULL;
+    memcpy(y, z, sizeof y), memcpy(dadd, other, sizeof dadd);
+    thaw_epilogue_run(isa, &e, P, C, y);
+    thaw_epilogue_backward(isa, &e, y, dy, P, C, dx, dadd, which / 3 & 4);
+    thaw_affine(isa, THAW_LINEAR, z, NULL, e.bias, NULL, P, C, 0, 0, step);
+    thaw_affine(isa, THAW_LINEAR, step, e.scale, e.shift, NULL, P, C, 0, 0, step);
+    thaw_affine(isa, THAW_LINEAR, step, NULL, NULL, e.add, P, C, 0, 0, step);
+    thaw_activate(isa, e.activation, step, P, C, step);
+    testing_same("epilogue", y, step, sizeof y);
+    thaw_activate_backward(isa, e.activation, NULL, y, dy, P, C, step);
+    for (int i = 0; i < N; i++) assert_true(dadd[i] == (which / 3 & 4 ? other[i] + step[i] : step[i]));
+    thaw_affine(isa, THAW_LINEAR, step, e.scale, NULL, NULL, P, C, 0, 0, step);
+    testing_same("epilogue backward", dx, step, sizeof dx);
+  }
+  thaw_free(z), thaw_free(dy), thaw_free(other), thaw_free(add);
+  for (int i = 0; i < 3; i++) thaw_free(channel[i]);
+}
+
 /* conv then batch-norm equals the folded convolution. */
 static void fold_equals_batch_norm(void **state) {
   (void)state;
@@ -375,6 +405,7 @@ int main(void) {
       cmocka_unit_test(special_values),
       cmocka_unit_test(activation_backward_is_the_derivative),
       cmocka_unit_test(affine_by_definition),
+      cmocka_unit_test(epilogue_is_its_steps),
       cmocka_unit_test(fold_equals_batch_norm),
       cmocka_unit_test(half_rounds_to_nearest_even),
   };

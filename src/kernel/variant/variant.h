@@ -33,6 +33,9 @@ void THAW_VARIANT(thaw_global_pool)(bool average, const float *x, int32_t n, int
 void THAW_VARIANT(thaw_affine)(thaw_activation activation, const float *x, const float *scale, const float *shift,
                                const float *add, size_t pixels, int32_t c, int32_t x_stride, int32_t y_stride,
                                float *y);
+void THAW_VARIANT(thaw_epilogue_run)(const thaw_epilogue *epilogue, size_t pixels, int32_t c, float *y);
+void THAW_VARIANT(thaw_epilogue_backward)(const thaw_epilogue *epilogue, const float *y, const float *dy, size_t pixels,
+                                          int32_t c, float *dx, float *dadd, bool accumulate);
 void THAW_VARIANT(thaw_activate)(thaw_activation activation, const float *x, size_t rows, int32_t width, float *y);
 void THAW_VARIANT(thaw_activate_backward)(thaw_activation activation, const float *x, const float *y, const float *dy,
                                           size_t rows, int32_t width, float *dx);
