@@ -48,5 +48,7 @@ void thaw_random_normal(const thaw_draw *position, float *out, uint32_t count);
 uint64_t thaw_permute(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t i);
 /* out[k] = thaw_permute(seed, epoch, n, first + k) for k in 0 .. count-1, many at once. */
 void thaw_permute_range(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t first, uint64_t count, uint64_t *out);
+/* value[k] = thaw_permute(seed, epoch, n, value[k]) for k in 0 .. count-1, many at once. */
+void thaw_permute_each(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t *value, uint64_t count);
 
 #endif

@@ -2,6 +2,8 @@
  * into vectors. */
 #include "thaw/rng.h"
 
+#include <stddef.h>
+
 enum { LANES = 64, FEISTEL_ROUNDS = 8, PHILOX_ROUNDS = 10 };
 
 /* The constants of Philox4x32 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3; SC 2011). */
@@ -40,15 +42,18 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) static void pass(co
   for (int i = 0; i < LANES; i++) value[i] = left[i] << half | right[i];
 }
 
-/* As thaw_permute: values outside of 0 .. n-1 go through the network again, together with new ones. */
-void thaw_permute_range(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t first, uint64_t count, uint64_t *out) {
+/* As thaw_permute, of the values `in`, or of first, first + 1, ... where there are none. Values outside of 0 .. n-1 go
+ * through the network again, together with new ones. `out` may be `in`: a value's place is written after it was read.
+ */
+static void permute(uint64_t seed, uint32_t epoch, uint64_t n, const uint64_t *in, uint64_t first, uint64_t count,
+                    uint64_t *out) {
   int half = 1;
   while (half < 32 && UINT64_C(1) << 2 * half < n) half++;
   thaw_draw at = {.seed = seed, .purpose = THAW_RNG_SHUFFLE, .epoch = epoch};
   uint64_t value[LANES] = {0}, place[LANES] = {0}, next = 0;
   for (uint64_t under_way = 0; next < count || under_way > 0;) {
     for (; under_way < LANES && next < count; under_way++, next++) {
-      value[under_way] = first + next;
+      value[under_way] = in ? in[next] : first + next;
       place[under_way] = next;
     }
     pass(&at, half, value);
@@ -63,4 +68,12 @@ void thaw_permute_range(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t firs
     }
     under_way = left;
   }
+}
+
+void thaw_permute_range(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t first, uint64_t count, uint64_t *out) {
+  permute(seed, epoch, n, NULL, first, count, out);
+}
+
+void thaw_permute_each(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t *value, uint64_t count) {
+  permute(seed, epoch, n, value, 0, count, value);
 }

@@ -20,6 +20,7 @@ static void *work(void *context) {
   sigset_t all; /* signals are for the main thread */
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, NULL);
+  pthread_setname_np(pthread_self(), "thaw-sum"); /* seen in top -H */
   pthread_mutex_lock(gate);
   while (!p->progress->end) {
     if (!pipeline_has_work(p)) {

@@ -45,19 +45,27 @@ static thaw_status add_run(int32_t kind, const leak_looks *looks, int32_t distan
   return THAW_OK;
 }
 
+/* [local] Rank 0's, all names in order. */
+static thaw_status compare_runs(const leak_names *names, int32_t kind, const leak_looks *looks, int32_t distance,
+                                leak_list *list) {
+  for (size_t first = 0, end; first < names->count; first = end) {
+    const leak_name *run = names->item + first;
+    for (end = first + 1; end < names->count && names->item[end].key == run->key;) end++;
+    if (run->set != names->item[end - 1].set)
+      THAW_TRY(add_run(kind, looks, distance, run, (int64_t)(end - first), list));
+  }
+  return THAW_OK;
+}
+
 /* [collective] */
 static thaw_status find_names(thaw_comm *comm, const thaw_leak_set *set, const leak_looks *looks, int32_t sets,
                               int32_t kind, int32_t distance, leak_list *list) {
   leak_names names;
   thaw_status status = leak__read_names(comm, set, sets, kind, &names);
-  if (status == THAW_OK && names.count) qsort(names.item, names.count, sizeof *names.item, compare_names);
-  for (size_t first = 0, end; status == THAW_OK && first < names.count; first = end) {
-    const leak_name *run = names.item + first;
-    for (end = first + 1; end < names.count && names.item[end].key == run->key;) end++;
-    if (run->set != names.item[end - 1].set) status = add_run(kind, looks, distance, run, (int64_t)(end - first), list);
-  }
+  if (names.count) qsort(names.item, names.count, sizeof *names.item, compare_names);
+  if (status == THAW_OK) status = thaw_agree(comm, compare_runs(&names, kind, looks, distance, list));
   thaw_free(names.item);
-  return thaw_agree(comm, status);
+  return status;
 }
 
 /* Names that were hashed with different keys are never equal: that they are not found means nothing. [local] */

@@ -119,6 +119,21 @@ static thaw_status keep(void *context, int64_t sample, uint64_t key) {
   return THAW_OK;
 }
 
+/* [local] Rank 0's: `all` behind what there is. */
+static thaw_status append(leak_names *names, const char *all, const size_t *sizes, int ranks) {
+  size_t bytes = 0;
+  for (int r = 0; sizes && r < ranks; r++) bytes += sizes[r];
+  const size_t count = names->count + bytes / sizeof *names->item;
+  if (!bytes) return THAW_OK;
+  leak_name *item = thaw_new(count, sizeof *item);
+  if (!item) return THAW_ERR_MEMORY;
+  if (names->count) memcpy(item, names->item, names->count * sizeof *item);
+  memcpy(item + names->count, all, bytes);
+  thaw_free(names->item);
+  *names = (leak_names){item, count, count};
+  return THAW_OK;
+}
+
 /* [collective] The names of one set that pass the filter are added on rank 0. */
 static thaw_status read_set(thaw_comm *comm, const thaw_leak_set *set, int32_t number, int kind, name_filter *filter,
                             leak_names *out) {
@@ -130,22 +145,10 @@ static thaw_status read_set(thaw_comm *comm, const thaw_leak_set *set, int32_t n
   if (status == THAW_OK)
     status = thaw_comm_gather(comm, reader.found.item, reader.found.count * sizeof *reader.found.item, &all, &sizes);
   thaw_free(reader.found.item);
-  size_t bytes = 0;
-  for (int r = 0; status == THAW_OK && sizes && r < thaw_comm_size(comm); r++) bytes += sizes[r];
-  const size_t count = bytes / sizeof *out->item;
-  if (count) {
-    leak_name *item = thaw_new(out->count + count, sizeof *item);
-    status = item ? THAW_OK : THAW_ERR_MEMORY;
-    if (item) {
-      if (out->count) memcpy(item, out->item, out->count * sizeof *item);
-      memcpy(item + out->count, all, bytes);
-      thaw_free(out->item);
-      *out = (leak_names){item, out->count + count, out->count + count};
-    }
-  }
+  if (status == THAW_OK) status = thaw_agree(comm, append(out, all, sizes, thaw_comm_size(comm)));
   thaw_free(all);
   thaw_free(sizes);
-  return thaw_agree(comm, status);
+  return status;
 }
 
 thaw_status leak__read_names(thaw_comm *comm, const thaw_leak_set *set, int32_t sets, int kind, leak_names *out) {

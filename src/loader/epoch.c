@@ -42,13 +42,54 @@ uint64_t thaw_epoch_sample(const thaw_epoch *epoch, uint64_t position) {
   return in_block_order(epoch, first + thaw_permute(seed, epoch->epoch, size, position - first));
 }
 
+/* Positions in the order of blocks -> samples, as in_block_order, many at once. */
+static void in_block_order_each(const thaw_epoch *epoch, uint64_t *position, uint64_t count) {
+  enum { SOME = 256 };
+  const uint64_t chunk = (uint64_t)epoch->chunk, full = (uint64_t)epoch->samples / chunk;
+  const uint64_t rest = (uint64_t)epoch->samples % chunk, seed = derived_seed(epoch, 1, 0);
+  const uint64_t before = derived_seed(epoch, 2, 0) % (full + 1) * chunk;
+  uint64_t block[SOME], place[SOME];
+  for (uint64_t first = 0, some; first < count; first += some, position += some) {
+    uint64_t blocks = 0;
+    some = count - first < SOME ? count - first : SOME;
+    for (uint64_t i = 0; i < some; i++) {
+      const uint64_t at = position[i], behind = at >= before ? rest : 0;
+      if (at >= before && at < before + rest) {
+        position[i] = full * chunk + (at - before);
+        continue;
+      }
+      block[blocks] = (at - behind) / chunk;
+      place[blocks++] = i;
+      position[i] = (at - behind) % chunk;
+    }
+    thaw_permute_each(seed, epoch->epoch, full, block, blocks);
+    for (uint64_t k = 0; k < blocks; k++) position[place[k]] += block[k] * chunk;
+  }
+}
+
+/* As thaw_epoch_sample for each position, many at once: one at a time takes 1 us, half as long as a head's step per
+ * sample. */
+static void list_chunked(const thaw_epoch *epoch, uint64_t first, uint64_t count, uint64_t *out) {
+  const uint64_t samples = (uint64_t)epoch->samples, window = (uint64_t)epoch->window * (uint64_t)epoch->chunk;
+  for (uint64_t done = 0, some; done < count; done += some) {
+    const uint64_t position = first + done, start = position / window * window;
+    const uint64_t size = samples - start < window ? samples - start : window, left = start + size - position;
+    some = count - done < left ? count - done : left;
+    thaw_permute_range(derived_seed(epoch, 3, position / window), epoch->epoch, size, position - start, some,
+                       out + done);
+    for (uint64_t i = 0; i < some; i++) out[done + i] += start;
+  }
+  in_block_order_each(epoch, out, count);
+}
+
 /* The samples at positions first .. first + count - 1. */
 static void list_samples(const thaw_epoch *epoch, uint64_t first, uint64_t count, uint64_t *out) {
-  if (epoch->shuffle && !epoch->chunk && !epoch->order) {
+  if (epoch->shuffle && !epoch->order && epoch->chunk)
+    list_chunked(epoch, first, count, out);
+  else if (epoch->shuffle && !epoch->order)
     thaw_permute_range(epoch->seed, epoch->epoch, (uint64_t)epoch->samples, first, count, out);
-    return;
-  }
-  for (uint64_t i = 0; i < count; i++) out[i] = thaw_epoch_sample(epoch, first + i);
+  else
+    for (uint64_t i = 0; i < count; i++) out[i] = thaw_epoch_sample(epoch, first + i);
 }
 
 static int32_t parts_of(const thaw_epoch *epoch) {

@@ -273,7 +273,7 @@ static const char *write_join(thaw_onnx_writer *w, int32_t index, const char *ty
   }
   const char *pair[2] = {name[0]};
   for (int32_t i = 1; i < view->layer.inputs; i++) {
-    char suffix[16] = "";
+    char suffix[24] = "";
     if (i + 1 < view->layer.inputs) snprintf(suffix, sizeof suffix, "part_%d", i);
     pair[1] = name[i];
     pair[0] = thaw_onnx_output(thaw_onnx_node(w, type, suffix, pair, 2));

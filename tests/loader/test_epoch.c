@@ -71,9 +71,31 @@ static void test_every_sample_once(void **context) {
       assert_false(seen[one[i]]);
       seen[one[i]] = true;
       if (!epoch.shuffle) assert_int_equal(one[i], i);
+      assert_int_equal(one[i], thaw_epoch_sample(&epoch, (uint64_t)i));
     }
     thaw_free(one), thaw_free(many), thaw_free(seen);
   }
+}
+
+/* Shares are drawn many at once; one at a time is the definition. Whole blocks, a short one, fewer than one block. */
+static void test_one_at_a_time_is_the_same(void **context) {
+  (void)context;
+  static const int64_t samples[] = {200, 2048, 10007, 40960};
+  for (size_t s = 0; s < sizeof samples / sizeof *samples; s++)
+    for (int32_t chunk = 0; chunk <= 256; chunk += 256) {
+      thaw_epoch epoch = {.seed = 3,
+                          .epoch = 2,
+                          .samples = samples[s],
+                          .batch = 3000,
+                          .slice = 8,
+                          .shuffle = true,
+                          .chunk = chunk,
+                          .window = 8};
+      uint64_t *order = thaw_new((size_t)epoch.samples, sizeof *order);
+      walk(&epoch, 3, order);
+      for (int64_t i = 0; i < epoch.samples; i++) assert_int_equal(order[i], thaw_epoch_sample(&epoch, (uint64_t)i));
+      thaw_free(order);
+    }
 }
 
 static void test_more_ranks_than_slices(void **context) {
@@ -265,10 +287,14 @@ static void parts_are_batches(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_every_sample_once), cmocka_unit_test(test_more_ranks_than_slices),
-      cmocka_unit_test(test_epochs_differ),     cmocka_unit_test(test_chunks_stay_together),
-      cmocka_unit_test(test_ten_million),       cmocka_unit_test(test_class_order),
-      cmocka_unit_test(test_balanced_order),    cmocka_unit_test(parts_are_batches)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_sample_once),
+                                     cmocka_unit_test(test_more_ranks_than_slices),
+                                     cmocka_unit_test(test_one_at_a_time_is_the_same),
+                                     cmocka_unit_test(test_epochs_differ),
+                                     cmocka_unit_test(test_chunks_stay_together),
+                                     cmocka_unit_test(test_ten_million),
+                                     cmocka_unit_test(test_class_order),
+                                     cmocka_unit_test(test_balanced_order),
+                                     cmocka_unit_test(parts_are_batches)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
