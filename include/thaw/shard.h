@@ -19,6 +19,13 @@ typedef enum thaw_label_kind {
   THAW_LABEL_MIXED /* float32 [columns] per sample, columns of different kinds for several heads; NaN = unknown */
 } thaw_label_kind;
 
+/* One column of the labels. */
+typedef struct thaw_label_column {
+  const char *name;       /* borrowed; "class" of CLASS; "" where nothing names it */
+  thaw_label_kind kind;   /* CLASS: a class index; MULTI: 0, 1 or unknown; TARGET: a number */
+  int32_t first, classes; /* CLASS: its names in info->classes */
+} thaw_label_column;
+
 typedef struct thaw_dataset_info {
   int64_t count;
   int32_t h, w, c;
@@ -29,15 +36,11 @@ typedef struct thaw_dataset_info {
   thaw_strings classes; /* names, one per class for CLASS ("0", "1", ... where nothing tells them); else may be empty;
                            of MIXED those of all class columns, one column after the other */
   thaw_strings columns; /* of MIXED: what each column means, see thaw_label_column_text; else empty */
-  char digest[65];      /* over the content digests of all shards in order */
+  thaw_label_column *column; /* the same, [label_width], once a catalogue is open, which owns it; else NULL */
+  char digest[65];           /* over the content digests of all shards in order */
 } thaw_dataset_info;
 
-/* One column of the labels. */
-typedef struct thaw_label_column {
-  const char *name;       /* borrowed; "class" of CLASS; "" where nothing names it */
-  thaw_label_kind kind;   /* CLASS: a class index; MULTI: 0, 1 or unknown; TARGET: a number */
-  int32_t first, classes; /* CLASS: its names in info->classes */
-} thaw_label_column;
+/* What a column of any labels means; `info` is borrowed from an open catalogue, or at least complete. */
 thaw_label_column thaw_label_column_of(const thaw_dataset_info *info, int32_t index);
 /* As info->columns has it: "class:3 diagnosis", "label edema", "target age"; thaw_free. NULL: no memory. */
 char *thaw_label_column_text(const thaw_label_column *column);

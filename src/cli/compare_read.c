@@ -51,6 +51,10 @@ static thaw_status read_arrays(thaw_h5 *file, evaluated *e) {
 thaw_status evaluated_read(const char *run, evaluated *e) {
   e->path = thaw_folder_exists(run) ? thaw_path_join(run, "predictions.h5") : thaw_copy_text(run);
   if (!e->path) return THAW_ERR_MEMORY;
+  char *heads = thaw_path_join(run, "heads");
+  bool several = heads && thaw_folder_exists(heads) && !thaw_file_exists(e->path);
+  thaw_free(heads);
+  if (several) return thaw_fail(THAW_ERR_USAGE, "%s has several heads: compare %s/heads/NAME", run, run);
   if (!thaw_file_exists(e->path))
     return thaw_fail(THAW_ERR_DATA, "%s: no such file: run `thaw evaluate` first", e->path);
   thaw_h5 *file;

@@ -12,11 +12,18 @@
 
 enum { SPLITS = 3, STRIPS = 24, TILES = 8, TILE = 96, GAP = 4, BINS = 20, MOST_CLASSES = 2000 };
 
+/* Of mixed labels: each class of a column of classes, and each label. */
+typedef struct question {
+  int32_t column, class; /* class -1: a label */
+} question;
+
 typedef struct split {
   const char *name;
   thaw_catalog *catalog; /* NULL: absent */
   const thaw_dataset_info *info;
   const thaw_labels *labels; /* NULL: none */
+  question *question;        /* [questions] of mixed labels */
+  int32_t questions;
 } split;
 
 /* Data that has been moved away since the training is no failure. */
@@ -35,15 +42,50 @@ static bool is_multi(const split *s) {
   return s->info->label_kind == THAW_LABEL_MULTI;
 }
 
+static bool is_mixed(const split *s) {
+  return s->info->label_kind == THAW_LABEL_MIXED;
+}
+
 static int32_t class_count(const split *s) {
+  if (is_mixed(s)) return s->questions;
   if (is_multi(s)) return s->info->label_width;
   return s->info->label_kind == THAW_LABEL_CLASS ? (int32_t)s->info->classes.count : 0;
 }
 
-static void add_name(const split *s, int32_t index, thaw_text *json) {
+static thaw_status list_questions(split *s) {
+  size_t most = s->info->classes.count + s->info->columns.count;
+  s->question = thaw_new(most, sizeof *s->question);
+  if (!s->question) return THAW_ERR_MEMORY;
+  for (int32_t k = 0; is_mixed(s) && k < s->info->label_width; k++) {
+    const thaw_label_column column = thaw_label_column_of(s->info, k);
+    for (int32_t c = 0; c < column.classes; c++) s->question[s->questions++] = (question){k, c};
+    if (column.kind == THAW_LABEL_MULTI) s->question[s->questions++] = (question){k, -1};
+  }
+  return THAW_OK;
+}
+
+/* What sample i says to class k: 0 yes, 1 no, 2 unknown. */
+static int answer(const split *s, int64_t i, int32_t k) {
+  question q = is_mixed(s) ? s->question[k] : is_multi(s) ? (question){k, -1} : (question){0, k};
+  float value = thaw_label(s->labels, (uint64_t)i, q.column);
+  if (q.class < 0) return value == 1 ? 0 : value == 0 ? 1 : 2;
+  return isnan(value) ? 2 : (int32_t)value != q.class;
+}
+
+/* The name of a class, or "diagnosis: normal" of mixed labels. */
+static void add_name(const split *s, int32_t k, thaw_text *json) {
   char number[16];
-  snprintf(number, sizeof number, "%d", index);
-  thaw_text_add_json(json, (size_t)index < s->info->classes.count ? s->info->classes.item[index] : number);
+  snprintf(number, sizeof number, "%d", k);
+  if (!is_mixed(s)) {
+    thaw_text_add_json(json, (size_t)k < s->info->classes.count ? s->info->classes.item[k] : number);
+    return;
+  }
+  const question q = s->question[k];
+  const thaw_label_column column = thaw_label_column_of(s->info, q.column);
+  char *name = q.class < 0 ? thaw_copy_text(column.name)
+                           : thaw_format("%s: %s", column.name, s->info->classes.item[column.first + q.class]);
+  thaw_text_add_json(json, name ? name : number);
+  thaw_free(name);
 }
 
 /* ------------------------------------------------------------------ histograms */
@@ -51,14 +93,12 @@ static void add_name(const split *s, int32_t index, thaw_text *json) {
 /* [classes][3]: yes, no, unknown. */
 static void count_classes(const split *s, int64_t *count) {
   int32_t classes = class_count(s);
+  bool single = s->info->label_kind == THAW_LABEL_CLASS;
   for (int64_t i = 0; i < s->info->count; i++) {
-    if (!is_multi(s)) count[3 * (int64_t)thaw_label(s->labels, (uint64_t)i, 0)]++;
-    for (int32_t k = 0; is_multi(s) && k < classes; k++) {
-      float value = thaw_label(s->labels, (uint64_t)i, k);
-      count[3 * k + (value == 1 ? 0 : value == 0 ? 1 : 2)]++;
-    }
+    if (single) count[3 * (int64_t)thaw_label(s->labels, (uint64_t)i, 0)]++;
+    for (int32_t k = 0; !single && k < classes; k++) count[3 * k + answer(s, i, k)]++;
   }
-  for (int32_t k = 0; !is_multi(s) && k < classes; k++) count[3 * k + 1] = s->info->count - count[3 * k];
+  for (int32_t k = 0; single && k < classes; k++) count[3 * k + 1] = s->info->count - count[3 * k];
 }
 
 static thaw_status add_classes(const split *s, thaw_text *json) {
@@ -80,6 +120,7 @@ static thaw_status add_classes(const split *s, thaw_text *json) {
 
 /* Mean and deviation in two passes; unknown targets (NaN) are counted. */
 static void add_target(const split *s, int32_t column, thaw_text *json) {
+  char number[16];
   double low = INFINITY, high = -INFINITY, sum = 0, squares = 0;
   int64_t known = 0, bin[BINS] = {0};
   for (int64_t i = 0; i < s->info->count; i++) {
@@ -96,7 +137,9 @@ static void add_target(const split *s, int32_t column, thaw_text *json) {
     int32_t at = (int32_t)((value - low) / width * BINS);
     bin[at < BINS ? at : BINS - 1]++;
   }
-  add_name(s, column, json);
+  const char *name = thaw_label_column_of(s->info, column).name;
+  snprintf(number, sizeof number, "%d", column);
+  thaw_text_add_json(json, *name ? name : number);
   thaw_text_add(json, ", \"known\": %lld, \"unknown\": %lld", (long long)known, (long long)(s->info->count - known));
   if (known)
     thaw_text_add(json, ", \"mean\": %.9g, \"deviation\": %.9g, \"low\": %.9g, \"high\": %.9g", mean,
@@ -108,8 +151,9 @@ static void add_target(const split *s, int32_t column, thaw_text *json) {
 
 static void add_targets(const split *s, thaw_text *json) {
   thaw_text_add(json, ",\n     \"targets\": [");
-  for (int32_t k = 0; k < s->info->label_width && k < MOST_CLASSES; k++) {
-    thaw_text_add(json, "%s\n      {\"name\": ", k ? "," : "");
+  for (int32_t k = 0, shown = 0; k < s->info->label_width && shown < MOST_CLASSES; k++) {
+    if (thaw_label_column_of(s->info, k).kind != THAW_LABEL_TARGET) continue;
+    thaw_text_add(json, "%s\n      {\"name\": ", shown++ ? "," : "");
     add_target(s, k, json);
     thaw_text_add(json, "}");
   }
@@ -127,7 +171,7 @@ static thaw_status add_split(const split *s, thaw_text *json) {
                 (long long)info->count, thaw_catalog_shards(s->catalog), info->h, info->w, info->c, info->bits,
                 info->value_max, info->digest, kind[info->label_kind]);
   thaw_status status = class_count(s) ? add_classes(s, json) : THAW_OK;
-  if (info->label_kind == THAW_LABEL_TARGET) add_targets(s, json);
+  if (info->label_kind == THAW_LABEL_TARGET || is_mixed(s)) add_targets(s, json);
   thaw_text_add(json, "}");
   return status;
 }
@@ -141,9 +185,7 @@ static int32_t choose(const split *s, int32_t index, int64_t sample[TILES]) {
   for (int pass = 0; pass < 2; pass++) {
     int64_t wanted = members < TILES ? members : TILES;
     for (int64_t i = 0; i < s->info->count && (pass == 0 || chosen < wanted); i++) {
-      if (index >= 0 && (is_multi(s) ? thaw_label(s->labels, (uint64_t)i, index) != 1
-                                     : (int32_t)thaw_label(s->labels, (uint64_t)i, 0) != index))
-        continue;
+      if (index >= 0 && answer(s, i, index) != 0) continue;
       if (pass == 0)
         members++;
       else if (seen++ == chosen * members / wanted)
@@ -245,9 +287,15 @@ thaw_status cli_report_data(const char *run_folder, const thaw_job *job, bool sa
   const char *const path[SPLITS] = {job->data.train, job->data.validation, job->data.test};
   bool any = false;
   for (int32_t i = 0; i < SPLITS; i++) any |= open_split(path[i], &s[i]);
+  thaw_status listed = THAW_OK;
+  for (int32_t i = 0; i < SPLITS && listed == THAW_OK; i++)
+    if (s[i].catalog) listed = list_questions(&s[i]);
   char *folder = any ? thaw_path_join(run_folder, "data") : NULL;
-  thaw_status status = !any ? THAW_OK : folder ? write_sheet(s, folder, samples) : THAW_ERR_MEMORY;
+  thaw_status status = listed != THAW_OK || !any ? listed : folder ? write_sheet(s, folder, samples) : THAW_ERR_MEMORY;
   thaw_free(folder);
-  for (int32_t i = 0; i < SPLITS; i++) thaw_catalog_close(s[i].catalog);
+  for (int32_t i = 0; i < SPLITS; i++) {
+    thaw_catalog_close(s[i].catalog);
+    thaw_free(s[i].question);
+  }
   return status;
 }

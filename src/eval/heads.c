@@ -64,6 +64,7 @@ thaw_status thaw_head_data_open(const thaw_head *head, const thaw_dataset_info *
                                 thaw_head_data *out) {
   *out = (thaw_head_data){.info = *data};
   out->info.classes = out->info.columns = (thaw_strings){0};
+  out->info.column = NULL;
   out->info.label_width = head->columns;
   out->column = thaw_new((size_t)head->columns, sizeof *out->column);
   thaw_status status = out->column ? find_columns(head, data, path, out) : THAW_ERR_MEMORY;

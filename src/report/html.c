@@ -178,49 +178,9 @@ static thaw_status add_curves(page *p) {
   return status;
 }
 
-static thaw_status add_confusion(page *p) {
-  const report_evaluation *e = &p->evaluation;
-  if (!e->confusion) return THAW_OK;
-  thaw_text png = {0};
-  char *path = thaw_path_join(p->folder, "confusion.png");
-  thaw_status status =
-      path ? report_confusion_png("confusion", e->confusion, e->class_count, &e->classes, &png) : THAW_ERR_MEMORY;
-  if (status == THAW_OK) status = thaw_file_write(path, png.data, png.length);
-  if (status == THAW_OK) report_add_picture(&p->out, "confusion matrix", "matrix", &png);
-  thaw_free(path);
-  thaw_text_clear(&png);
-  return status;
-}
-
-/* Plots that the evaluation left in the folder, of classes or of targets. */
-static thaw_status add_plots(page *p) {
-  static const char *const plot[][2] = {{"roc.png", "ROC curves"},
-                                        {"precision_recall.png", "precision-recall curves"},
-                                        {"calibration.png", "reliability diagram"}};
-  thaw_text_add(&p->out, "<div class=pictures>\n");
-  THAW_TRY(add_confusion(p));
-  for (size_t i = 0; i < sizeof plot / sizeof *plot; i++)
-    THAW_TRY(report_add_file(&p->out, p->folder, plot[i][0], plot[i][1]));
-  thaw_text_add(&p->out, "</div>\n<div class=wide>\n");
-  THAW_TRY(report_add_file(&p->out, p->folder, "residuals.png", "predicted and true values, residuals"));
-  thaw_text_add(&p->out, "</div>\n");
-  return THAW_OK;
-}
-
 static thaw_status add_evaluation(page *p) {
   if (!p->evaluation.root) return THAW_OK;
-  thaw_text_add(&p->out, "<h2 id=evaluation>Evaluation</h2>\n");
-  THAW_TRY(add_plots(p));
-  if (thaw_yaml_get(p->evaluation.root, "overall") || thaw_yaml_get(p->evaluation.root, "regression"))
-    report_add_scores(&p->out, p->evaluation.root);
-  if (p->evaluation.confusion) {
-    thaw_text_add(&p->out, "<h3>Precision and recall</h3>\n");
-    report_add_class_table(&p->out, &p->evaluation);
-  }
-  thaw_text_add(&p->out, "<details><summary>what was evaluated</summary>\n");
-  report_add_evaluation(&p->out, &p->evaluation);
-  thaw_text_add(&p->out, "</details>\n");
-  return THAW_OK;
+  return report_add_judgement(&p->out, p->folder, &p->evaluation);
 }
 
 /* The sheet that `thaw explain` put into the run folder. */

@@ -66,7 +66,7 @@ int32_t report_metrics_column(const report_metrics *metrics, const char *name); 
 double report_metrics_at(const report_metrics *metrics, int32_t row, int32_t column);
 
 /* curves.c: one panel per quantity. */
-enum { REPORT_MAX_PANELS = 6 };
+enum { REPORT_MAX_PANELS = 32 };
 typedef struct report_panels {
   char *name[REPORT_MAX_PANELS]; /* "loss", "accuracy", ..., "learning_rate" */
   int32_t count;
@@ -128,6 +128,8 @@ void report_add_scores(thaw_text *out, const thaw_yaml *evaluation); /* html_sco
 /* An image element with the PNG folder/name in it; nothing when there is no such file. */
 thaw_status report_add_file(thaw_text *out, const char *folder, const char *name, const char *title) THAW_CHECKED;
 thaw_status report_add_data(thaw_text *out, const char *folder) THAW_CHECKED; /* html_data.c */
+/* html_evaluation.c: the whole part of the page; `evaluation` is that of `folder`, with root. */
+thaw_status report_add_judgement(thaw_text *out, const char *folder, const report_evaluation *evaluation) THAW_CHECKED;
 /* html_repeat.c */
 void report_add_repeat(thaw_text *out, const thaw_yaml *environment, const report_log *log);
 void report_add_history(thaw_text *out, const report_log *log);

@@ -14,6 +14,7 @@ void thaw_catalog_close(thaw_catalog *catalog) {
   for (size_t i = 0; i < catalog->entries; i++) thaw_shard__clear_entry(&catalog->entry[i]);
   thaw_strings_clear(&catalog->info.classes);
   thaw_strings_clear(&catalog->info.columns);
+  thaw_free(catalog->info.column);
   thaw_free(catalog->entry);
   thaw_free(catalog->label_memory);
   thaw_free(catalog->select);

@@ -1,5 +1,6 @@
 /* columns.c: what the columns of a dataset's labels mean, one by one. */
 #include "shard/shard_private.h"
+#include "thaw/memory.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ thaw_label_column thaw_label_column_of(const thaw_dataset_info *info, int32_t in
       out.name = info->classes.item[index];
     return out;
   }
+  if (info->column) return info->column[index];
   for (int32_t k = 0, first = 0; k <= index && (size_t)k < info->columns.count; k++) {
     (void)parse(info->columns.item[k], &out); /* checked when the data were opened */
     out.first = first;
@@ -50,18 +52,23 @@ thaw_label_column thaw_label_column_of(const thaw_dataset_info *info, int32_t in
   return out;
 }
 
-thaw_status thaw_shard__check_columns(const char *path, const thaw_dataset_info *info) {
+thaw_status thaw_shard__check_columns(const char *path, thaw_dataset_info *info) {
+  enum { MOST = 65536 };
   size_t classes = 0;
   if (info->label_kind != THAW_LABEL_MIXED) return THAW_OK;
   if (info->columns.count != (size_t)info->label_width)
     return thaw_fail(THAW_ERR_DATA, "%s: %zu columns are described, the labels have %d", path, info->columns.count,
                      (int)info->label_width);
+  if (info->columns.count > MOST)
+    return thaw_fail(THAW_ERR_DATA, "%s: %zu columns, at most %d are possible", path, info->columns.count, (int)MOST);
+  thaw_label_column *all = info->column = thaw_new(info->columns.count, sizeof *all);
+  if (!all) return THAW_ERR_MEMORY;
   for (size_t k = 0; k < info->columns.count; k++) {
-    thaw_label_column column;
-    if (!parse(info->columns.item[k], &column))
+    if (!parse(info->columns.item[k], &all[k]))
       return thaw_fail(THAW_ERR_DATA, "%s: column '%.80s' is none of 'class:N NAME', 'label NAME' and 'target NAME'",
                        path, info->columns.item[k]);
-    classes += (size_t)column.classes;
+    all[k].first = (int32_t)(classes < INT32_MAX ? classes : 0);
+    classes += (size_t)all[k].classes;
   }
   if (classes == info->classes.count) return THAW_OK;
   return thaw_fail(THAW_ERR_DATA, "%s: the columns speak of %zu classes, %zu are named", path, classes,

@@ -66,8 +66,8 @@ thaw_status thaw_shard__check(const shard_entry *entry, shard_handle *handle,
 /* Rows' labels as float [rows][label_width], checked. */
 thaw_status thaw_shard__labels(const shard_entry *entry, shard_handle *handle, const thaw_dataset_info *info,
                                int64_t first, int64_t rows, float *out) THAW_CHECKED;
-/* columns.c: the description of mixed labels fits; and rows of such labels fit it. */
-thaw_status thaw_shard__check_columns(const char *path, const thaw_dataset_info *info) THAW_CHECKED;
+/* columns.c: the description of mixed labels fits and is parsed into info->column; and rows of such labels fit it. */
+thaw_status thaw_shard__check_columns(const char *path, thaw_dataset_info *info) THAW_CHECKED;
 thaw_status thaw_shard__check_mixed(const char *path, const thaw_dataset_info *info, int64_t first, int64_t rows,
                                     const float *value) THAW_CHECKED;
 /* shard_verify.c: digest over pixels, labels, ids and groups, as thaw_shard_write makes it. */

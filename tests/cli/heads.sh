@@ -147,6 +147,15 @@ assert close(whole["loss"], whole["metrics"]["diagnosis_loss"] + 0.3 * whole["me
 assert [h["folder"] for h in whole["heads"]] == ["heads/diagnosis", "heads/age", "heads/findings"]
 PY
 
+must_run 1 evaluate runs/three -q
+must_run 1 report runs/three -q
+for what in '<h2>Head diagnosis' '<h2>Head age' '<h2>Head findings' 'predicted and true values' 'ROC curves' 'diagnosis: normal' \
+  '<h3>Targets'; do
+  grep -q "$what" runs/three/report.html || complain "the report lacks $what"
+done
+must_run 1 compare one/heads/diagnosis three/heads/diagnosis
+grep -q '^accuracy' out || complain "no comparison of heads: $(cat out)"
+
 # --- exported models have three outputs
 for file in model.keras model.h5 model.onnx; do must_run 1 export runs/three -o $file -q; done
 python3 - <<'PY' || complain "the exported model has other outputs"
@@ -199,6 +208,16 @@ changed 3 "head 'findings': its labels are 0, 1 or unknown" 's/loss: binary_cros
 changed 3 "head 'diagnosis': " 's/units: 3, activation: softmax/units: 2, activation: softmax/'
 sed '/^heads:/,/^data:/{/^data:/!d}; s/units: 16, activation: relu/units: 4/; s/batch_size/loss: mse, batch_size/; s/checkpoint.*/metrics: [mae]/; s/loss: mse, batch_size: 16/loss: mse/' job.yaml > single.yaml
 refused 3 "its labels are columns of different kinds: each needs a head" train single.yaml -o single
+refused 2 "one has several heads: compare one/heads/NAME" compare one three
+broken() { # MESSAGE SED
+  rm -rf broken && cp -r data/test broken && sed -i "$2" broken/catalog.yaml
+  refused 3 "$1" inspect broken
+}
+broken "the columns speak of 2 classes, 3 are named" 's/class:3 diagnosis/class:2 diagnosis/'
+broken "column 'number age' is none of 'class:N NAME', 'label NAME' and 'target NAME'" 's/target age/number age/'
+broken "3 columns are described, the labels have 4" '/target age/d'
+broken "'columns' is a list that goes with the label kind mixed" 's/kind: mixed/kind: target/'
+broken "is no value of column 'age'" 's/class:3 diagnosis/target diagnosis/; s/target age/class:3 age/'
 fails 2 "--class-columns: goes without --regression" import train.csv -o x --class-columns diagnosis --regression
 fails 2 "column 'mass' is given twice" import train.csv -o x --class-columns mass --label-columns mass
 sed '3s/,p0/,p0/; 3s/^\([^,]*,[^,]*\),[^,]*,/\1,old,/' train.csv > old.csv
