@@ -127,8 +127,8 @@ typedef struct thaw_evaluate_desc {
 thaw_status thaw_evaluate(thaw_comm *comm, const thaw_evaluate_desc *desc, thaw_log *log,
                           thaw_evaluation *out) THAW_CHECKED;
 
-/* Per-class precision, recall, F1, support; macro and weighted means; accuracy with its 95 % Wilson interval. [local]
- */
+/* Per-class precision, recall, F1, support; macro (of the classes that occur) and weighted means; accuracy with its 95
+ * % Wilson interval. [local] */
 void thaw_evaluation_table(const thaw_evaluation *evaluation, const thaw_strings *classes, thaw_text *out);
 void thaw_wilson_interval(int64_t hits, int64_t count, double *low, double *high);
 

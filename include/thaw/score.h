@@ -148,10 +148,10 @@ thaw_status thaw_scorer_create(const thaw_scored *scored, const double *threshol
 void thaw_scorer_destroy(thaw_scorer *scorer);         /* accepts NULL */
 int32_t thaw_scorer_values(const thaw_scorer *scorer); /* THAW_OVERALL + questions * THAW_STATS */
 const thaw_binary *thaw_scorer_binary(const thaw_scorer *scorer, int32_t question);
-/* value [values]: overall first, then question by question; weight [count] or NULL. A macro mean is that of the
- * questions that are defined with all samples of weight; if `partial` is false it is NaN unless the same questions are
- * defined as for NULL. */
-void thaw_scorer_compute(const thaw_scorer *scorer, const double *weight, bool partial, double *value);
+/* value [values]: overall first, then question by question; weight [count] or NULL. A mean over classes (balanced
+ * accuracy is one) is that of the questions for which it is defined; with `whole` [values], the same of more samples,
+ * it is NaN where a question has lost what it has there, so that replicates are means of the same classes. */
+void thaw_scorer_compute(const thaw_scorer *scorer, const double *weight, const double *whole, double *value);
 /* Adds percentile intervals from `replicates` samples of groups with replacement (of `weight`'s members, where it is
  * given: the groups that have one). A pure function of the seed. Fewer than 2 groups: no interval. */
 thaw_status thaw_scorer_estimate(const thaw_scorer *scorer, const double *weight, int32_t replicates, uint64_t seed,

@@ -17,6 +17,10 @@ void thaw_text_add(thaw_text *text, const char *format, ...) THAW_PRINTF(2, 3);
 void thaw_text_add_bytes(thaw_text *text, const char *data, size_t size);
 void thaw_text_add_json(thaw_text *text, const char *value); /* a quoted, escaped JSON string */
 void thaw_text_add_html(thaw_text *text, const char *value); /* with <, >, &, " and ' escaped */
+/* "2 of 5 classes: 'a', 'c'": which of `width` things have a count of 0, the first five by name (by number from `names`
+ * on); nothing where all have more. Returns how many. */
+int32_t thaw_text_add_missing(thaw_text *text, const char *things, char *const *name, size_t names,
+                              const int64_t *count, int32_t width);
 void thaw_text_clear(thaw_text *text);
 
 /* The whole of `text` must be the number. */

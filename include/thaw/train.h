@@ -31,13 +31,14 @@ typedef struct thaw_session {
   int32_t heads;         /* 0: one. `outputs` are those of all, side by side, `loss` that of the first */
   bool part;             /* the last layers of the head are left out */
   bool embedding;        /* thaw_session_options.embedding */
+  bool labels_needed;    /* thaw_session_options.labels_needed */
   int32_t share_samples; /* of one rank in one batch, whole slices */
   int32_t max_samples;   /* of one call of the live part: less than that where memory is short */
   double *target; /* [2][outputs]: means and deviations of the training targets, with training.target_scaling; the last
                      layer is then a rescaling back to their units. NULL: targets are not scaled, or not known yet */
   thaw_input input;
   char weights_digest[65]; /* of the backbone as loaded */
-  thaw_strings classes;    /* names: of the opened data, else (thaw_session_load) of the checkpoint; may be empty */
+  thaw_strings classes;    /* names: of the checkpoint (thaw_session_load), else of the opened data; may be empty */
   thaw_session_data train, validation, test;
   thaw_stage *stage; /* on one rank of each node; NULL: none */
   /* The present phase; made by thaw_session_phase. */

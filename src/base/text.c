@@ -107,6 +107,25 @@ void thaw_text_add_html(thaw_text *text, const char *value) {
   }
 }
 
+int32_t thaw_text_add_missing(thaw_text *text, const char *things, char *const *name, size_t names,
+                              const int64_t *count, int32_t width) {
+  enum { SHOWN = 5 };
+  int32_t missing = 0, shown = 0;
+  for (int32_t i = 0; i < width; i++) missing += count[i] == 0;
+  if (!missing) return 0;
+  thaw_text_add(text, "%d of %d %s: ", missing, width, things);
+  for (int32_t i = 0; i < width && shown < SHOWN; i++) {
+    if (count[i]) continue;
+    thaw_text_add(text, "%s", shown++ ? ", " : "");
+    if ((size_t)i < names)
+      thaw_text_add(text, "'%s'", name[i]);
+    else
+      thaw_text_add(text, "%d", i);
+  }
+  if (missing > shown) thaw_text_add(text, " and %d more", missing - shown);
+  return missing;
+}
+
 void thaw_text_clear(thaw_text *text) {
   thaw_free(text->data);
   *text = (thaw_text){0};

@@ -7,6 +7,7 @@
 #include "thaw/memory.h"
 #include "thaw/report.h"
 
+#include <math.h>
 #include <string.h>
 
 static thaw_status parse(cli_context *cli, cli_evaluate_options *o) {
@@ -70,12 +71,22 @@ static thaw_status parse(cli_context *cli, cli_evaluate_options *o) {
   return o->rule ? thaw_operating_parse(o->rule, &o->point) : THAW_OK;
 }
 
+static void add_json_number(thaw_text *json, double value) {
+  if (isfinite(value))
+    thaw_text_add(json, "%.17g", value);
+  else
+    thaw_text_add(json, "null");
+}
+
 static void add_json_metrics(const thaw_session *s, const thaw_evaluation *e, thaw_text *json) {
-  thaw_text_add(json, "  \"loss\": %.17g,\n  \"metrics\": {", e->loss);
+  thaw_text_add(json, "  \"loss\": ");
+  add_json_number(json, e->loss);
+  thaw_text_add(json, ",\n  \"metrics\": {");
   for (int32_t m = 0; m < e->metrics; m++) {
     thaw_text_add(json, "%s", m ? ", " : "");
     thaw_text_add_json(json, s->metric[m].name);
-    thaw_text_add(json, ": %.17g", e->metric[m]);
+    thaw_text_add(json, ": ");
+    add_json_number(json, e->metric[m]);
   }
   thaw_text_add(json, "}");
 }
@@ -118,7 +129,7 @@ static thaw_status write_json(const cli_run *run, const thaw_session_data *data,
                               const cli_scores *scores, const char *path) {
   thaw_text json = {0};
   cli_evaluation_begin(run, data, e, &json);
-  add_json_confusion(e, &data->info->classes, &json);
+  add_json_confusion(e, &run->session->classes, &json);
   cli_scores_json(scores, &json);
   thaw_text_add(&json, "\n}\n");
   thaw_status status = json.failed ? THAW_ERR_MEMORY : thaw_file_write(path, json.data, json.length);
@@ -126,16 +137,16 @@ static thaw_status write_json(const cli_run *run, const thaw_session_data *data,
   return status;
 }
 
-static thaw_status write_predictions(const thaw_session_data *data, const thaw_evaluation *e, int32_t outputs,
+static thaw_status write_predictions(const thaw_session *s, const thaw_session_data *data, const thaw_evaluation *e,
                                      const char *path) {
   thaw_strings ids = {0}, groups = {0};
   thaw_status status = thaw_catalog_ids(data->catalog, 0, e->count, &ids);
   if (status == THAW_OK) status = thaw_catalog_groups(data->catalog, 0, e->count, &groups);
   const cli_predictions rows = {.count = e->count,
-                                .outputs = outputs,
+                                .outputs = s->outputs,
                                 .y = e->prediction,
                                 .ids = &ids,
-                                .classes = &data->info->classes,
+                                .classes = &s->classes,
                                 .classifies = data->info->label_kind == THAW_LABEL_CLASS,
                                 .labels = data->labels,
                                 .label_kind = data->info->label_kind,
@@ -153,9 +164,9 @@ thaw_status cli_evaluation_write(const cli_run *run, const thaw_session_data *da
   char *plot = thaw_path_join(folder, "confusion.png");
   thaw_status status = json && rows && plot ? THAW_OK : THAW_ERR_MEMORY;
   if (status == THAW_OK) status = write_json(run, data, e, scores, json);
-  if (status == THAW_OK) status = write_predictions(data, e, run->session->outputs, rows);
+  if (status == THAW_OK) status = write_predictions(run->session, data, e, rows);
   if (status == THAW_OK && e->confusion)
-    status = thaw_plot_confusion(plot, "confusion", e->confusion, e->classes, &data->info->classes);
+    status = thaw_plot_confusion(plot, "confusion", e->confusion, e->classes, &run->session->classes);
   if (status == THAW_OK) status = cli_scores_plots(scores, folder);
   thaw_free(json);
   thaw_free(rows);
@@ -163,12 +174,11 @@ thaw_status cli_evaluation_write(const cli_run *run, const thaw_session_data *da
   return status;
 }
 
-void cli_evaluation_print(cli_context *cli, const thaw_session *s, const thaw_session_data *data,
-                          const thaw_evaluation *e, const cli_scores *scores) {
+void cli_evaluation_print(cli_context *cli, const thaw_session *s, const thaw_evaluation *e, const cli_scores *scores) {
   thaw_text text = {0};
   thaw_text_add(&text, "samples %lld\nloss %.6f\n", (long long)e->count, e->loss);
   for (int32_t m = 0; m < e->metrics; m++) thaw_text_add(&text, "%s %.6f\n", s->metric[m].name, e->metric[m]);
-  thaw_evaluation_table(e, &data->info->classes, &text);
+  thaw_evaluation_table(e, &s->classes, &text);
   cli_scores_table(scores, &text);
   cli_print_text(cli, &text);
   thaw_text_clear(&text);
@@ -184,6 +194,7 @@ thaw_status cli_evaluation_finish(cli_context *cli, const cli_run *run, const cl
                                 .evaluation = e,
                                 .validation_evaluation = apart,
                                 .outputs = run->session->outputs,
+                                .classes = &run->session->classes,
                                 .point = o->point,
                                 .replicates = o->bootstrap,
                                 .seed = (uint64_t)run->job->seed,
@@ -193,7 +204,7 @@ thaw_status cli_evaluation_finish(cli_context *cli, const cli_run *run, const cl
   if (!o->subgroups && beside && thaw_file_exists(beside)) request.subgroups = beside;
   cli_scores scores = {0};
   thaw_status status = place && beside ? cli_scores_make(&request, &scores) : THAW_ERR_MEMORY;
-  if (status == THAW_OK) cli_evaluation_print(cli, run->session, data, e, &scores);
+  if (status == THAW_OK) cli_evaluation_print(cli, run->session, e, &scores);
   if (status == THAW_OK) status = cli_evaluation_write(run, data, e, &scores, folder);
   cli_scores_clear(&scores);
   thaw_free(place);

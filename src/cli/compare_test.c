@@ -45,12 +45,16 @@ static thaw_status test_right(comparison *c) {
   return complete ? THAW_OK : THAW_ERR_MEMORY;
 }
 
-/* All values of one of the two; weight NULL: of the samples as they are. */
+/* All values of one of the two; weight NULL: of the samples as they are, which come first. */
 static void compute(const comparison *c, bool of_a, const double *weight, double *value) {
   if (c->regression)
     thaw_regression_compute(of_a ? &c->a->scored : &c->b->scored, weight, value);
   else
-    thaw_scorer_compute(of_a ? c->scorer_a : c->scorer_b, weight, !weight, value);
+    thaw_scorer_compute(of_a ? c->scorer_a : c->scorer_b, weight,
+                        !weight ? NULL
+                        : of_a  ? c->value_a
+                                : c->value_b,
+                        value);
 }
 
 /* The same replicates of whole groups for both; percentiles of the differences. */

@@ -43,6 +43,7 @@ static thaw_status finish(pool *p, const cli_run *run) {
   cli_scores_request request = {.data = &p->data,
                                 .evaluation = &p->all,
                                 .outputs = run->session->outputs,
+                                .classes = &run->session->classes,
                                 .point = {THAW_OPERATE_FIXED, 0.5},
                                 .replicates = p->replicates,
                                 .seed = (uint64_t)run->job->seed};
@@ -52,7 +53,7 @@ static thaw_status finish(pool *p, const cli_run *run) {
   if (status == THAW_OK) {
     cli_print(p->cli, "\nout-of-fold predictions of %03d, %d folds together\n", p->sweep->order[0] + 1,
               p->sweep->folds);
-    cli_evaluation_print(p->cli, run->session, &p->data, &p->all, &scores);
+    cli_evaluation_print(p->cli, run->session, &p->all, &scores);
     status = cli_evaluation_write(run, &p->data, &p->all, &scores, folder);
   }
   if (status == THAW_OK) thaw_info(p->cli->log, "wrote evaluation.json, predictions.h5 and plots to %s", folder);

@@ -27,8 +27,8 @@ void cli_evaluation_begin(const cli_run *run, const thaw_session_data *data, con
                           thaw_text *json);
 
 /* `session` names the metrics. */
-void cli_evaluation_print(cli_context *cli, const thaw_session *session, const thaw_session_data *data,
-                          const thaw_evaluation *evaluation, const cli_scores *scores);
+void cli_evaluation_print(cli_context *cli, const thaw_session *session, const thaw_evaluation *evaluation,
+                          const cli_scores *scores);
 /* evaluation.json, predictions.h5 and plots in `folder`. */
 thaw_status cli_evaluation_write(const cli_run *run, const thaw_session_data *data, const thaw_evaluation *evaluation,
                                  const cli_scores *scores, const char *folder) THAW_CHECKED;

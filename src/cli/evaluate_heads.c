@@ -93,6 +93,7 @@ static thaw_status make(const thaw_session *s, int32_t h, const thaw_session_dat
   *v = (head_view){.session = *s, .info = head->info, .e = {.count = head->known}};
   v->session.outputs = s->head[h].outputs;
   v->session.heads = 0;
+  v->session.classes = head->info.classes;
   v->info.count = head->known;
   THAW_TRY(select_samples(data, head, v));
   THAW_TRY(copy_rows(whole, s, &s->head[h], head, v));

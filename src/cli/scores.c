@@ -19,19 +19,19 @@ thaw_status cli_scores_note(cli_scores *scores, const char *format, ...) {
 }
 
 /* Predictions and labels of one data set as thaw_score wants them; label: new. */
-static thaw_status gather(const thaw_session_data *data, const thaw_evaluation *e, int32_t outputs, thaw_scored *out,
-                          float **label) {
+static thaw_status gather(const cli_scores_request *request, const thaw_session_data *data, const thaw_evaluation *e,
+                          thaw_scored *out, float **label) {
   const thaw_dataset_info *info = data->info;
   size_t width = (size_t)info->label_width;
   *label = thaw_new((size_t)e->count * width, sizeof **label);
   if (!*label) return THAW_ERR_MEMORY;
   for (int64_t i = 0; i < e->count; i++) thaw_label_row(data->labels, (uint64_t)i, *label + (size_t)i * width);
   *out = (thaw_scored){.count = e->count,
-                       .outputs = outputs,
+                       .outputs = request->outputs,
                        .kind = info->label_kind,
                        .y = e->prediction,
                        .label = *label,
-                       .classes = &info->classes};
+                       .classes = request->classes};
   return THAW_OK;
 }
 
@@ -78,7 +78,7 @@ static thaw_status learn(cli_scores *s, const cli_scores_request *request) {
   s->threshold = thaw_new((size_t)s->questions, sizeof *s->threshold);
   if (!s->threshold) return THAW_ERR_MEMORY;
   if (request->validation)
-    status = gather(request->validation, request->validation_evaluation, request->outputs, &validation, &label);
+    status = gather(request, request->validation, request->validation_evaluation, &validation, &label);
   for (int32_t q = 0; status == THAW_OK && q < s->questions; q++)
     status = choose_threshold(s, label ? &validation : NULL, q);
   if (status == THAW_OK && label) status = thaw_temperature_fit(&validation, &s->temperature);
@@ -127,13 +127,16 @@ static thaw_status estimate(cli_scores *s, uint64_t seed) {
     THAW_TRY(
         cli_scores_note(s, "no two samples share a group (patient), or the data names none: intervals take samples as "
                            "independent"));
+  else if (s->scored.groups == 1)
+    THAW_TRY(
+        cli_scores_note(s, "all %lld samples are of one group (patient): no intervals", (long long)s->scored.count));
   return note_gaps(s);
 }
 
 static thaw_status make(const cli_scores_request *request, cli_scores *s) {
   const thaw_session_data *data = request->data;
   thaw_strings ids = {0};
-  THAW_TRY(gather(data, request->evaluation, request->outputs, &s->scored, &s->label));
+  THAW_TRY(gather(request, data, request->evaluation, &s->scored, &s->label));
   thaw_status status = thaw_catalog_ids(data->catalog, 0, s->scored.count, &ids);
   if (status == THAW_OK) status = find_groups(s, data->catalog, &ids);
   if (s->scored.kind == THAW_LABEL_TARGET) {

@@ -54,6 +54,7 @@ typedef struct cli_scores {
 typedef struct cli_scores_request {
   const thaw_session_data *data, *validation; /* validation NULL: thresholds are fixed */
   const thaw_evaluation *evaluation, *validation_evaluation;
+  const thaw_strings *classes; /* names of outputs */
   int32_t outputs;
   thaw_operating_point point;
   int32_t replicates;

@@ -22,11 +22,30 @@ static const thaw_estimate_of *of_question(const thaw_estimate_of *estimate, int
   return &estimate[THAW_OVERALL + question * THAW_STATS + (int32_t)stat];
 }
 
+/* Of how many classes `overall` is the mean: those of which it is defined; -1: it is no mean of classes. */
+static int32_t mean_of(const cli_scores *s, const thaw_estimate_of *estimate, thaw_overall overall) {
+  const bool classes = s->scored.kind == THAW_LABEL_CLASS;
+  thaw_stat stat;
+  int32_t defined = 0;
+  if (overall == THAW_MACRO_AUROC || overall == THAW_MACRO_AUPRC)
+    stat = overall == THAW_MACRO_AUROC ? THAW_STAT_AUROC : THAW_STAT_AUPRC;
+  else if ((overall == THAW_MACRO_F1 || (overall == THAW_BALANCED_ACCURACY && classes)) && s->questions > 1)
+    stat = THAW_STAT_SENSITIVITY; /* defined where the class occurs, as F1 is */
+  else
+    return -1;
+  for (int32_t q = 0; q < s->questions; q++) defined += !isnan(of_question(estimate, q, stat)->value);
+  return defined;
+}
+
 static void add_overall(const cli_scores *s, thaw_text *out) {
   char text[48];
-  for (int32_t v = 0; v < THAW_OVERALL; v++)
-    if (!isnan(s->estimate[v].value))
-      thaw_text_add(out, "%-18s %s\n", thaw_overall_name((thaw_overall)v), cell(&s->estimate[v], text));
+  for (int32_t v = 0; v < THAW_OVERALL; v++) {
+    const int32_t classes = mean_of(s, s->estimate, (thaw_overall)v);
+    if (isnan(s->estimate[v].value) && classes < 0) continue;
+    thaw_text_add(out, "%-18s %s", thaw_overall_name((thaw_overall)v), cell(&s->estimate[v], text));
+    if (classes >= 0 && classes < s->questions) thaw_text_add(out, "  of %d of %d classes", classes, s->questions);
+    thaw_text_add(out, "\n");
+  }
 }
 
 static const char *rule_name(const cli_scores *s, char out[64]) {
@@ -122,9 +141,14 @@ static void add_estimate(thaw_text *out, const char *name, const thaw_estimate_o
   thaw_text_add(out, ", %lld]", (long long)e->undefined);
 }
 
-static void json_overall(const thaw_estimate_of *estimate, thaw_text *out) {
-  for (int32_t v = 0; v < THAW_OVERALL; v++)
-    if (!isnan(estimate[v].value)) add_estimate(out, thaw_overall_name((thaw_overall)v), &estimate[v]);
+/* A mean of classes is there, null or not, with the number of them. */
+static void json_overall(const cli_scores *s, const thaw_estimate_of *estimate, thaw_text *out) {
+  for (int32_t v = 0; v < THAW_OVERALL; v++) {
+    const int32_t classes = mean_of(s, estimate, (thaw_overall)v);
+    if (isnan(estimate[v].value) && classes < 0) continue;
+    add_estimate(out, thaw_overall_name((thaw_overall)v), &estimate[v]);
+    if (classes >= 0) thaw_text_add(out, ", \"%s_classes\": %d", thaw_overall_name((thaw_overall)v), classes);
+  }
 }
 
 static void json_question(const cli_scores *s, int32_t q, const thaw_estimate_of *estimate, thaw_text *out) {
@@ -158,7 +182,7 @@ static void json_subgroups(const cli_scores *s, thaw_text *out) {
     thaw_text_add(out, ", \"value\": ");
     thaw_text_add_json(out, g->value);
     thaw_text_add(out, ", \"samples\": %lld, \"groups\": %lld", (long long)g->samples, (long long)g->groups);
-    json_overall(g->estimate, out);
+    json_overall(s, g->estimate, out);
     thaw_text_add(out, ", \"questions\": [");
     for (int32_t q = 0; q < s->questions; q++) {
       thaw_text_add(out, "%s{\"name\": ", q ? ", " : "");
@@ -174,8 +198,12 @@ static void json_subgroups(const cli_scores *s, thaw_text *out) {
 }
 
 static void json_bins(const char *name, const thaw_calibration *c, thaw_text *out) {
-  thaw_text_add(out, ", \"%s\": {\"ece\": %.17g, \"mce\": %.17g, \"brier\": %.17g, \"log_loss\": %.17g, \"bins\": [",
-                name, c->ece, c->mce, c->brier, c->log_loss);
+  thaw_text_add(out, ", \"%s\": {\"answers\": %lld", name, (long long)c->answers);
+  add_member(out, "ece", c->ece);
+  add_member(out, "mce", c->mce);
+  add_member(out, "brier", c->brier);
+  add_member(out, "log_loss", c->log_loss);
+  thaw_text_add(out, ", \"bins\": [");
   for (int32_t b = 0; b < THAW_CALIBRATION_BINS; b++) {
     thaw_text_add(out, "%s[%lld, ", b ? ", " : "", (long long)c->count[b]);
     add_number(out, c->confidence[b]);
@@ -216,7 +244,7 @@ void cli_scores_json(const cli_scores *s, thaw_text *out) {
     thaw_text_add(out, ",\n  \"bootstrap\": {\"replicates\": %d, \"unit\": \"%s\", \"units\": %lld}", s->replicates,
                   s->grouped ? "group" : "sample", (long long)(s->grouped ? s->scored.groups : s->scored.count));
     thaw_text_add(out, ",\n  \"overall\": {\"samples\": %lld", (long long)s->scored.count);
-    json_overall(s->estimate, out);
+    json_overall(s, s->estimate, out);
     thaw_text_add(out, "}");
     json_questions(s, out);
     json_calibration(s, out);

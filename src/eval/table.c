@@ -26,7 +26,8 @@ static double ratio(int64_t part, int64_t whole) {
   return whole > 0 ? (double)part / (double)whole : 0;
 }
 
-/* As scikit-learn's classification_report: 0 where a denominator is 0. */
+/* As scikit-learn's classification_report: 0 where a denominator is 0; but of a class without a sample nothing is
+ * known. */
 static class_row row_of(const thaw_evaluation *e, int32_t c) {
   int64_t hit = e->confusion[(size_t)c * (size_t)e->classes + (size_t)c], predicted = 0, support = 0;
   for (int32_t i = 0; i < e->classes; i++) {
@@ -38,6 +39,10 @@ static class_row row_of(const thaw_evaluation *e, int32_t c) {
 }
 
 static void add_row(thaw_text *out, const char *name, class_row row) {
+  if (row.support == 0) {
+    thaw_text_add(out, "%-24.24s %9s %9s %9s %9d\n", name, "-", "-", "-", 0);
+    return;
+  }
   thaw_text_add(out, "%-24.24s %9.4f %9.4f %9.4f %9lld\n", name, row.precision, row.recall, row.f1,
                 (long long)row.support);
 }
@@ -47,19 +52,23 @@ void thaw_evaluation_table(const thaw_evaluation *e, const thaw_strings *classes
   thaw_text_add(out, "%-24s %9s %9s %9s %9s\n", "class", "precision", "recall", "f1", "support");
   class_row macro = {0}, weighted = {0};
   int64_t hits = 0;
+  int32_t present = 0;
+  char number[48];
   for (int32_t c = 0; c < e->classes; c++) {
     class_row row = row_of(e, c);
-    char number[16];
     snprintf(number, sizeof number, "%d", c);
     add_row(out, classes && (size_t)c < classes->count ? classes->item[c] : number, row);
     double share = ratio(row.support, e->count);
-    macro.precision += row.precision / e->classes, macro.recall += row.recall / e->classes,
-        macro.f1 += row.f1 / e->classes;
+    if (!row.support) continue;
+    present++;
+    macro.precision += row.precision, macro.recall += row.recall, macro.f1 += row.f1;
     weighted.precision += row.precision * share, weighted.recall += row.recall * share, weighted.f1 += row.f1 * share;
     hits += e->confusion[(size_t)c * (size_t)e->classes + (size_t)c];
   }
   macro.support = weighted.support = e->count;
-  add_row(out, "macro average", macro);
+  if (present > 0) macro.precision /= present, macro.recall /= present, macro.f1 /= present;
+  snprintf(number, sizeof number, "macro average (%d of %d)", present, e->classes);
+  add_row(out, present < e->classes ? number : "macro average", macro);
   add_row(out, "weighted average", weighted);
   double low, high;
   thaw_wilson_interval(hits, e->count, &low, &high);

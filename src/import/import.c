@@ -87,7 +87,25 @@ static void report_plan(const import_source *source, const import_survey *survey
   thaw_import__warn_same(source, survey, plan, log);
 }
 
-static void report_output(const import_plan *plan, thaw_log *log) {
+/* A class that a part lacks is not learnt, or not judged. */
+static thaw_status warn_missing(const import_source *source, const import_plan *plan, int s, thaw_log *log) {
+  const bool labels = source->label_kind == THAW_LABEL_MULTI;
+  const int32_t width = labels ? source->label_width : (int32_t)source->classes.count;
+  if (!plan->folder[s] || (!labels && source->label_kind != THAW_LABEL_CLASS)) return THAW_OK;
+  thaw_text text = {0};
+  int64_t *count = thaw_import__count_classes(source, plan, s);
+  if (count &&
+      thaw_text_add_missing(&text, labels ? "labels" : "classes", source->classes.item, source->classes.count, count,
+                            width) &&
+      !text.failed)
+    thaw_warn(log, "%s/catalog.yaml: no %s of %s", plan->folder[s], labels ? "positive" : "image", text.data);
+  thaw_status status = count && !text.failed ? THAW_OK : THAW_ERR_MEMORY;
+  thaw_text_clear(&text);
+  thaw_free(count);
+  return status;
+}
+
+static thaw_status report_output(const import_source *source, const import_plan *plan, thaw_log *log) {
   for (int s = 0; s < IMPORT_PARTS; s++) {
     int32_t shards = 0;
     char count[32];
@@ -95,7 +113,9 @@ static void report_output(const import_plan *plan, thaw_log *log) {
     if (plan->folder[s])
       thaw_info(log, "%s/catalog.yaml: %s images in %d shard%s", plan->folder[s],
                 thaw_format_count(plan->size[s], count), (int)shards, shards == 1 ? "" : "s");
+    THAW_TRY(warn_missing(source, plan, s, log));
   }
+  return THAW_OK;
 }
 
 /* [collective] */
@@ -105,7 +125,7 @@ static thaw_status write_output(thaw_comm *comm, const import_source *source, co
   THAW_TRY(thaw_agree(comm, thaw_comm_rank(comm) ? THAW_OK : write_quarantine(source, survey, options->output)));
   report_plan(source, survey, plan, log);
   THAW_TRY(thaw_import__write(comm, source, survey, plan, options, log));
-  report_output(plan, log);
+  THAW_TRY(thaw_agree(comm, report_output(source, plan, log)));
   return thaw_import__warn_alike(comm, source, plan, log);
 }
 

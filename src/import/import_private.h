@@ -238,6 +238,8 @@ thaw_status thaw_import__write_attributes(const import_source *source, const imp
 /* [collective] Shards, then catalogues. */
 thaw_status thaw_import__write(thaw_comm *comm, const import_source *source, const import_survey *survey,
                                import_plan *plan, const thaw_import_options *options, thaw_log *log) THAW_CHECKED;
+/* [local] Samples, or positives, of each class in part `s`; new, thaw_free. */
+int64_t *thaw_import__count_classes(const import_source *source, const import_plan *plan, int s);
 /* [collective] leaks.c: warns of images that are alike in different parts, of which an evaluation would know nothing.
  */
 void thaw_import__warn_same(const import_source *source, const import_survey *survey, const import_plan *plan,

@@ -131,7 +131,7 @@ static thaw_status gather_digests(thaw_comm *comm, import_plan *plan) {
   return status;
 }
 
-static int64_t *count_classes(const import_source *source, const import_plan *plan, int s) {
+int64_t *thaw_import__count_classes(const import_source *source, const import_plan *plan, int s) {
   int64_t *histogram = thaw_new(source->classes.count, sizeof *histogram);
   for (int64_t i = 0; histogram && i < plan->size[s]; i++) {
     const int64_t sample = plan->order[s][i];
@@ -160,7 +160,7 @@ static thaw_status write_hashes(const import_plan *plan, int s, const char *cata
 static thaw_status write_catalog(const import_source *source, const import_plan *plan, int s) {
   if (!plan->folder[s]) return THAW_OK;
   const bool classes = source->label_kind == THAW_LABEL_CLASS || source->label_kind == THAW_LABEL_MULTI;
-  int64_t *histogram = classes ? count_classes(source, plan, s) : NULL;
+  int64_t *histogram = classes ? thaw_import__count_classes(source, plan, s) : NULL;
   thaw_shard_entry *entry = thaw_new((size_t)plan->shards, sizeof *entry);
   char *path = thaw_path_join(plan->folder[s], "catalog.yaml");
   int32_t count = 0;

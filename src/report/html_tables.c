@@ -101,6 +101,10 @@ static void add_class(thaw_text *out, const report_evaluation *e, int32_t c) {
   snprintf(number, sizeof number, "%d", c);
   thaw_text_add(out, "<tr><th>");
   report_add_escaped(out, self < e->classes.count ? e->classes.item[c] : number);
+  if (support == 0) { /* nothing is known of it */
+    thaw_text_add(out, "</th><td>\xe2\x80\x93</td><td>\xe2\x80\x93</td><td>\xe2\x80\x93</td><td>0</td></tr>\n");
+    return;
+  }
   thaw_text_add(out, "</th><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>%lld</td></tr>\n", ratio(hit, predicted),
                 ratio(hit, support), ratio(2 * hit, predicted + support), (long long)support);
 }

@@ -124,7 +124,16 @@ static void compute_question(const thaw_scorer *s, int32_t q, const double *weig
   out[THAW_STAT_YOUDEN] = out[THAW_STAT_SENSITIVITY] + out[THAW_STAT_SPECIFICITY] - 1;
 }
 
-static void compute_confusion(const thaw_scorer *s, const double *weight, double *value) {
+/* Whether a question has lost a figure that it has in `whole`. */
+static bool lost(const thaw_scorer *s, thaw_stat stat, const double *whole, const double *value) {
+  for (int32_t q = 0; q < s->questions; q++) {
+    const int32_t at = THAW_OVERALL + q * THAW_STATS + (int32_t)stat;
+    if (!isnan(whole[at]) && isnan(value[at])) return true;
+  }
+  return false;
+}
+
+static void compute_confusion(const thaw_scorer *s, const double *weight, const double *whole, double *value) {
   const thaw_scored *d = s->scored;
   memset(s->confusion, 0, (size_t)s->classes * (size_t)s->classes * sizeof *s->confusion);
   for (int64_t i = 0; i < d->count; i++)
@@ -136,19 +145,18 @@ static void compute_confusion(const thaw_scorer *s, const double *weight, double
   value[THAW_KAPPA] = a.kappa;
   value[THAW_QUADRATIC_KAPPA] = a.quadratic_kappa;
   value[THAW_MCC] = a.mcc;
+  /* A class occurs where its sensitivity is defined; of a single question's two, the other one's is the specificity. */
+  if (whole && (lost(s, THAW_STAT_SENSITIVITY, whole, value) ||
+                (s->questions == 1 && lost(s, THAW_STAT_SPECIFICITY, whole, value))))
+    value[THAW_BALANCED_ACCURACY] = value[THAW_MACRO_F1] = NAN;
 }
 
-/* Whether a figure of a question is defined with every sample. */
-static bool usually_defined(const thaw_binary *b, thaw_stat stat) {
-  return b->positives > 0 && (stat != THAW_STAT_AUROC || b->negatives > 0);
-}
-
-static double macro(const thaw_scorer *s, thaw_stat stat, bool partial, const double *value) {
+static double macro(const thaw_scorer *s, thaw_stat stat, const double *whole, const double *value) {
   double sum = 0;
   int32_t defined = 0;
+  if (whole && lost(s, stat, whole, value)) return NAN;
   for (int32_t q = 0; q < s->questions; q++) {
     double v = value[THAW_OVERALL + q * THAW_STATS + (int32_t)stat];
-    if (isnan(v) && !partial && usually_defined(&s->binary[q], stat)) return NAN;
     if (isnan(v)) continue;
     sum += v;
     defined++;
@@ -156,20 +164,20 @@ static double macro(const thaw_scorer *s, thaw_stat stat, bool partial, const do
   return defined ? sum / defined : NAN;
 }
 
-void thaw_scorer_compute(const thaw_scorer *s, const double *weight, bool partial, double *value) {
+void thaw_scorer_compute(const thaw_scorer *s, const double *weight, const double *whole, double *value) {
   for (int32_t i = 0; i < thaw_scorer_values(s); i++) value[i] = NAN;
   for (int32_t q = 0; q < s->questions; q++)
     compute_question(s, q, weight, value + THAW_OVERALL + (size_t)q * THAW_STATS);
-  value[THAW_MACRO_AUROC] = macro(s, THAW_STAT_AUROC, partial, value);
-  value[THAW_MACRO_AUPRC] = macro(s, THAW_STAT_AUPRC, partial, value);
+  value[THAW_MACRO_AUROC] = macro(s, THAW_STAT_AUROC, whole, value);
+  value[THAW_MACRO_AUPRC] = macro(s, THAW_STAT_AUPRC, whole, value);
   if (s->micro.count) {
     value[THAW_MICRO_AUROC] = thaw_auroc(&s->micro, weight);
     value[THAW_MICRO_AUPRC] = thaw_average_precision(&s->micro, weight);
   }
   if (s->classes)
-    compute_confusion(s, weight, value);
+    compute_confusion(s, weight, whole, value);
   else
-    value[THAW_MACRO_F1] = macro(s, THAW_STAT_F1, partial, value);
+    value[THAW_MACRO_F1] = macro(s, THAW_STAT_F1, whole, value);
 }
 
 /* ------------------------------------------------------------------ intervals */
@@ -182,7 +190,7 @@ typedef struct resampler {
   double *taken;           /* [groups] */
   double *replicate;       /* [count] weights */
   double *column;          /* [values][replicates] */
-  double *value;           /* [values] */
+  double *whole, *value;   /* [values]: of all members, of one replicate */
   int32_t replicates;
 } resampler;
 
@@ -203,7 +211,7 @@ static void resample(resampler *r, uint64_t seed, int32_t replicate) {
   memset(r->taken, 0, (size_t)r->groups * sizeof *r->taken);
   thaw_bootstrap_draw(seed, replicate, r->member, r->members, r->taken);
   for (int64_t i = 0; i < d->count; i++) r->replicate[i] = r->taken[group_of(d, i)] * (r->weight ? r->weight[i] : 1);
-  thaw_scorer_compute(r->scorer, r->replicate, false, r->value);
+  thaw_scorer_compute(r->scorer, r->replicate, r->whole, r->value);
   for (int32_t v = 0; v < thaw_scorer_values(r->scorer); v++)
     r->column[(size_t)v * (size_t)r->replicates + (size_t)replicate] = r->value[v];
 }
@@ -225,8 +233,9 @@ static thaw_status resampler_create(resampler *r, int32_t values) {
   r->taken = thaw_new(groups, sizeof *r->taken);
   r->replicate = thaw_new((size_t)d->count, sizeof *r->replicate);
   r->column = thaw_new((size_t)values * (size_t)r->replicates, sizeof *r->column);
+  r->whole = thaw_new((size_t)values, sizeof *r->whole);
   r->value = thaw_new((size_t)values, sizeof *r->value);
-  return r->member && r->taken && r->replicate && r->column && r->value ? THAW_OK : THAW_ERR_MEMORY;
+  return r->member && r->taken && r->replicate && r->column && r->whole && r->value ? THAW_OK : THAW_ERR_MEMORY;
 }
 
 static void resampler_clear(resampler *r) {
@@ -234,6 +243,7 @@ static void resampler_clear(resampler *r) {
   thaw_free(r->taken);
   thaw_free(r->replicate);
   thaw_free(r->column);
+  thaw_free(r->whole);
   thaw_free(r->value);
 }
 
@@ -245,8 +255,8 @@ thaw_status thaw_scorer_estimate(const thaw_scorer *scorer, const double *weight
       .scorer = scorer, .weight = weight, .groups = d->group ? d->groups : d->count, .replicates = replicates};
   thaw_status status = resampler_create(&r, values);
   if (status == THAW_OK) {
-    thaw_scorer_compute(scorer, weight, true, r.value);
-    for (int32_t v = 0; v < values; v++) out[v] = (thaw_estimate_of){.value = r.value[v], .low = NAN, .high = NAN};
+    thaw_scorer_compute(scorer, weight, NULL, r.whole);
+    for (int32_t v = 0; v < values; v++) out[v] = (thaw_estimate_of){.value = r.whole[v], .low = NAN, .high = NAN};
     find_members(&r);
     bool possible = replicates > 0 && r.members > 1;
     for (int32_t i = 0; possible && i < replicates; i++) resample(&r, seed, i);

@@ -262,9 +262,22 @@ static thaw_status fill_cache(runner *r) {
   return status;
 }
 
+/* [collective] What the labels of the first candidate's further folds lack is told before the first step, as it is of
+ * the fold that fills the cache. */
+static thaw_status check_folds(runner *r) {
+  const thaw_session_options wanted = {.train = true, .validation = true, .labels_needed = true, .dry = true};
+  for (int32_t fold = 1; fold < sweep_runs(r->sweep); fold++) {
+    thaw_session *session;
+    THAW_TRY(thaw_session_create(r->comm, run_at(r->sweep, fold)->job, &wanted, r->log, &session));
+    thaw_session_destroy(session);
+  }
+  return THAW_OK;
+}
+
 static thaw_status run_all(runner *r) {
   thaw_sweep *s = r->sweep;
   THAW_TRY(fill_cache(r));
+  THAW_TRY(check_folds(r));
   THAW_TRY(thaw_agree(r->comm, thaw_comm_rank(r->comm) == 0 ? claim_folder(s, r->options, true) : THAW_OK));
   int32_t *run = thaw_new((size_t)s->candidates * (size_t)sweep_runs(s), sizeof *run);
   THAW_TRY(thaw_agree(r->comm, run ? THAW_OK : THAW_ERR_MEMORY));

@@ -4,6 +4,28 @@
 
 #include <string.h>
 
+/* Labels that are judged mean the outputs they mean in the checkpoint: its first classes in its order. */
+static thaw_status check_classes(const thaw_strings *own, const char *path, const thaw_session_data *data) {
+  const thaw_strings *classes = &data->info->classes;
+  thaw_strings same = *own;
+  if (classes->count < same.count) same.count = classes->count;
+  return train_same_classes(&same, path, classes, thaw_catalog_path(data->catalog));
+}
+
+/* The checkpoint names the outputs, whatever data is open. */
+static thaw_status adopt_classes(thaw_session *s, const thaw_strings *classes, const char *path) {
+  const thaw_session_data *judged[] = {&s->validation, &s->test};
+  const bool judges = s->labels_needed && !s->embedding && !s->loss->evaluate_batch;
+  if (!classes->count) return THAW_OK;
+  if (judges && s->heads && s->classes.count) /* named after the heads and the classes of the data */
+    THAW_TRY(train_same_classes(classes, path, &s->classes, "the data"));
+  for (int i = 0; judges && !s->heads && i < 2; i++)
+    if (judged[i]->catalog) THAW_TRY(check_classes(classes, path, judged[i]));
+  thaw_strings_clear(&s->classes);
+  for (size_t i = 0; i < classes->count; i++) THAW_TRY(thaw_strings_add(&s->classes, classes->item[i]));
+  return THAW_OK;
+}
+
 static thaw_status parse_and_apply(thaw_session *session, const char *path, const char *bytes, size_t size,
                                    int64_t *phase_out) {
   train_state state;
@@ -20,8 +42,7 @@ static thaw_status parse_and_apply(thaw_session *session, const char *path, cons
       status = thaw_fail(THAW_ERR_DATA, "%s: scales %lld targets, the job's network has %d outputs", path,
                          (long long)state.targets / 2, session->outputs);
   }
-  for (size_t i = 0; i < state.classes.count && status == THAW_OK && session->classes.count == i; i++)
-    status = thaw_strings_add(&session->classes, state.classes.item[i]);
+  if (status == THAW_OK) status = adopt_classes(session, &state.classes, path);
   *phase_out = state.phase;
   session->auto_blocks = (int32_t)state.thawed;
   train_state_clear(&state);
@@ -48,6 +69,7 @@ thaw_status thaw_run_checkpoint(const char *run_folder, char **path_out) {
   *path_out = best;
   if (thaw_file_exists(best)) return THAW_OK;
   thaw_free(best);
+  *path_out = NULL;
   thaw_strings names = {0};
   thaw_status status = train_checkpoint_list(run_folder, &names);
   if (status == THAW_OK && names.count == 0)

@@ -19,10 +19,9 @@ static thaw_status find_class(const thaw_session *s, const char *name, size_t *o
 }
 
 enum { UNKNOWN_IGNORED, UNKNOWN_ZERO, UNKNOWN_ONE };
-static const float unknown_label = 255;
+static const float unknown_label = TRAIN_UNKNOWN_LABEL;
 
-/* A label as the loss of the training data sees it. */
-static float known_label(const thaw_session *s, float label) {
+float train_known_label(const thaw_session *s, float label) {
   int32_t policy = s->job->training.unknown_labels;
   if (label != unknown_label || policy == UNKNOWN_IGNORED) return label;
   return policy == UNKNOWN_ONE ? 1 : 0;
@@ -34,7 +33,7 @@ static thaw_status balance_labels(const thaw_session *s, double *weight) {
   for (int32_t c = 0; c < info->label_width; c++) {
     int64_t count[2] = {0, 0};
     for (int64_t i = 0; i < info->count; i++) {
-      float label = known_label(s, thaw_label(s->train.labels, (uint64_t)i, c));
+      float label = train_known_label(s, thaw_label(s->train.labels, (uint64_t)i, c));
       if (label != unknown_label) count[label > 0.5f]++;
     }
     if (!count[1])
@@ -132,7 +131,7 @@ void train_evaluate_loss(const train_step *step, const thaw_share *part, const f
 void train_settle_unknown(const train_step *step, int32_t samples, float *label) {
   const thaw_session *s = step->session;
   if (s->train.info->label_kind != THAW_LABEL_MULTI || s->job->training.unknown_labels == UNKNOWN_IGNORED) return;
-  for (size_t i = 0; i < (size_t)samples * (size_t)s->outputs; i++) label[i] = known_label(s, label[i]);
+  for (size_t i = 0; i < (size_t)samples * (size_t)s->outputs; i++) label[i] = train_known_label(s, label[i]);
 }
 
 /* ------------------------------------------------------------------ mixup

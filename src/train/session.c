@@ -246,16 +246,19 @@ static thaw_status warn_small_classes(const thaw_session *s, thaw_log *log) {
   return THAW_OK;
 }
 
-static thaw_status same_classes(const thaw_session_data *a, const thaw_session_data *b) {
-  if (!a->catalog || !b->catalog) return THAW_OK;
-  const thaw_strings *x = &a->info->classes, *y = &b->info->classes;
-  const char *xp = thaw_catalog_path(a->catalog), *yp = thaw_catalog_path(b->catalog);
+thaw_status train_same_classes(const thaw_strings *x, const char *xp, const thaw_strings *y, const char *yp) {
   if (x->count != y->count)
     return thaw_fail(THAW_ERR_DATA, "%s has %zu classes, %s has %zu", xp, x->count, yp, y->count);
   for (size_t i = 0; i < x->count; i++)
     if (strcmp(x->item[i], y->item[i]) != 0)
       return thaw_fail(THAW_ERR_DATA, "class %zu is '%s' in %s and '%s' in %s", i, x->item[i], xp, y->item[i], yp);
   return THAW_OK;
+}
+
+static thaw_status same_classes(const thaw_session_data *a, const thaw_session_data *b) {
+  if (!a->catalog || !b->catalog) return THAW_OK;
+  return train_same_classes(&a->info->classes, thaw_catalog_path(a->catalog), &b->info->classes,
+                            thaw_catalog_path(b->catalog));
 }
 
 /* The first data opened names the classes. */
@@ -332,6 +335,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
     s->phase = -1;
     s->ahead = options->ahead;
     s->embedding = options->embedding && !job->heads_count;
+    s->labels_needed = options->labels_needed;
     status = make_ready(s, options, thaw_comm_size(comm), log);
   }
   status = thaw_agree(comm, status);
@@ -343,6 +347,7 @@ thaw_status thaw_session_create(thaw_comm *comm, const thaw_job *job, const thaw
   if (status == THAW_OK) status = read_data(s, comm, &s->test);
   if (status == THAW_OK) status = train_folds_apply(s, comm);
   if (status == THAW_OK && s->heads) status = thaw_agree(comm, train_heads_read(s));
+  if (status == THAW_OK) status = thaw_agree(comm, train_check_labels(s, options, log));
   if (status == THAW_OK) status = thaw_agree(comm, warn_small_classes(s, log));
   if (status == THAW_OK) status = thaw_agree(comm, train_targets_fit(s));
   if (status != THAW_OK) {

@@ -292,6 +292,16 @@ thaw_status train_show_sampling(const thaw_session *session, const char *folder,
  * update.c) */
 /* [local] Whether class weights, mixup and accumulation go with data, loss and layers. */
 thaw_status train_samples_check(thaw_session *session);
+enum { TRAIN_UNKNOWN_LABEL = 255 }; /* of several yes-or-no labels */
+/* [local] A label as the loss of the training data sees it: unknown ones as training.unknown_labels says. */
+float train_known_label(const thaw_session *session, float label);
+/* [local] Warns of what the labels of training and validation data leave open (labels.c). THAW_ERR_DATA: none of the
+ * labels that are needed is known. */
+thaw_status train_check_labels(const thaw_session *session, const thaw_session_options *options,
+                               thaw_log *log) THAW_CHECKED;
+/* [local] session.c: THAW_ERR_DATA where names differ; the paths are for the message. */
+thaw_status train_same_classes(const thaw_strings *x, const char *x_path, const thaw_strings *y,
+                               const char *y_path) THAW_CHECKED;
 /* [local] One weight per class of the training data, to be freed; NULL: the job has none. */
 thaw_status train_class_weights(const thaw_session *session, double **out);
 /* [local] Losses and gradients of a share's rows into step->value and step->dy, with the weights of their classes or

@@ -129,13 +129,15 @@ static void several_classes(void **state) {
   assert_thaw_ok(thaw_scorer_create(&scored, threshold, &scorer));
   double value[THAW_OVERALL + 5 * THAW_STATS];
   assert_int_equal(thaw_scorer_values(scorer), THAW_OVERALL + 5 * THAW_STATS);
-  thaw_scorer_compute(scorer, NULL, true, value);
+  double whole[THAW_OVERALL + 5 * THAW_STATS];
+  thaw_scorer_compute(scorer, NULL, NULL, whole);
+  memcpy(value, whole, sizeof whole);
   check_overall(value, "");
   for (int32_t c = 0; c < 5; c++) {
     near("auroc", value[THAW_OVERALL + c * THAW_STATS + THAW_STAT_AUROC], auroc[c], 1e-12);
     near("auprc", value[THAW_OVERALL + c * THAW_STATS + THAW_STAT_AUPRC], auprc[c], 1e-12);
   }
-  thaw_scorer_compute(scorer, weight, false, value);
+  thaw_scorer_compute(scorer, weight, whole, value);
   check_overall(value, "_weighted");
   thaw_estimate_of estimate[THAW_OVERALL + 5 * THAW_STATS];
   assert_thaw_ok(thaw_scorer_estimate(scorer, NULL, 2000, 7, estimate));
@@ -176,7 +178,7 @@ static void several_labels(void **state) {
   thaw_scorer *scorer;
   assert_thaw_ok(thaw_scorer_create(&scored, threshold, &scorer));
   double value[THAW_OVERALL + 4 * THAW_STATS];
-  thaw_scorer_compute(scorer, NULL, true, value);
+  thaw_scorer_compute(scorer, NULL, NULL, value);
   for (int32_t c = 0; c < 4; c++) {
     near("auroc", value[THAW_OVERALL + c * THAW_STATS + THAW_STAT_AUROC], auroc[c], 1e-12);
     near("auprc", value[THAW_OVERALL + c * THAW_STATS + THAW_STAT_AUPRC], auprc[c], 1e-12);
@@ -259,6 +261,15 @@ static void undefined(void **state) {
   assert_true(e[THAW_MACRO_AUROC].value == 1 && e[THAW_BALANCED_ACCURACY].value == 1);
   /* All four the same class in a replicate: one in eight. */
   assert_true(e[THAW_MACRO_AUROC].undefined > 5 && e[THAW_MACRO_AUROC].undefined < 60);
+  /* So is the mean over the classes that occur: a replicate of one class is no mean of two. */
+  assert_int_equal(e[THAW_BALANCED_ACCURACY].undefined, e[THAW_MACRO_AUROC].undefined);
+  assert_int_equal(e[THAW_MACRO_F1].undefined, e[THAW_MACRO_AUROC].undefined);
+  assert_int_equal(e[THAW_ACCURACY].undefined, 0);
+  /* A subgroup of one class has the mean of that class, and an interval of it. */
+  const double first[4] = {1, 0, 1, 0};
+  assert_thaw_ok(thaw_scorer_estimate(scorer, first, 200, 1, e));
+  assert_true(e[THAW_BALANCED_ACCURACY].value == 1 && e[THAW_BALANCED_ACCURACY].low == 1);
+  assert_true(isnan(e[THAW_MACRO_AUROC].value) && e[THAW_MACRO_AUPRC].value == 1 && e[THAW_MACRO_AUPRC].low == 1);
   assert_thaw_ok(thaw_scorer_estimate(scorer, one, 200, 1, e));
   assert_true(e[THAW_ACCURACY].value == 1 && isnan(e[THAW_ACCURACY].low));
   assert_true(isnan(e[THAW_OVERALL].value));
