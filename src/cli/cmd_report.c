@@ -33,6 +33,15 @@ static thaw_status draw_data(cli_context *cli, const char *run, bool samples) {
   return failed ? status : THAW_OK;
 }
 
+/* Heat maps need the network and data, so they are made apart. */
+static void tell(cli_context *cli, const char *run) {
+  char *sheet = thaw_path_join(run, "explain/sheet.png");
+  const bool maps = sheet && thaw_file_exists(sheet);
+  thaw_free(sheet);
+  thaw_info(cli->log, "wrote %s/report.html", run);
+  if (!maps) thaw_info(cli->log, "no heat maps in it: `thaw explain %s DATA --top-losses`, and report again", run);
+}
+
 thaw_status cli_report(cli_context *cli) {
   bool samples = true;
   const cli_option options[] = {
@@ -51,7 +60,7 @@ thaw_status cli_report(cli_context *cli) {
     const char *run = cli->argument[i];
     THAW_TRY(draw_data(cli, run, samples));
     THAW_TRY(cli_share_status(cli, cli_is_root(cli) ? thaw_report_html(run) : THAW_OK));
-    thaw_info(cli->log, "wrote %s/report.html", run);
+    tell(cli, run);
   }
   return THAW_OK;
 }

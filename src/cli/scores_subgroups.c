@@ -114,6 +114,10 @@ static thaw_status note_subgroup(cli_scores *s, const cli_subgroup *g) {
   if (g->groups == 1)
     THAW_TRY(cli_scores_note(s, "subgroup %s=%s: one %s only, so no interval", g->column, g->value,
                              s->grouped ? "group" : "sample"));
+  const thaw_estimate_of *macro = s->regression ? NULL : &g->estimate[THAW_MACRO_AUROC];
+  if (macro && macro->undefined)
+    THAW_TRY(cli_scores_note(s, "subgroup %s=%s: %s is not defined in %lld of %d replicates", g->column, g->value,
+                             thaw_overall_name(THAW_MACRO_AUROC), (long long)macro->undefined, s->replicates));
   for (int32_t q = 0; q < s->questions; q++)
     if (!g->positives[q] || !g->negatives[q])
       THAW_TRY(cli_scores_note(s, "subgroup %s=%s: class '%s' has no %s: left out of its means", g->column, g->value,

@@ -183,11 +183,24 @@ static thaw_status add_evaluation(page *p) {
   return report_add_judgement(&p->out, p->folder, &p->evaluation);
 }
 
+/* How to get the sheet: of the evaluated data, where that is known. */
+static void add_explain_hint(page *p) {
+  const thaw_yaml *data = thaw_yaml_get(p->evaluation.root, "data");
+  thaw_text_add(&p->out, "<p id=explain>No heat maps of where the network looks yet: <code>thaw explain ");
+  report_add_escaped(&p->out, p->folder);
+  thaw_text_add(&p->out, " ");
+  report_add_escaped(&p->out, data && data->kind == THAW_YAML_SCALAR ? data->value : "DATA");
+  thaw_text_add(&p->out, " --top-losses</code>, and <code>thaw report</code> again.</p>\n");
+}
+
 /* The sheet that `thaw explain` put into the run folder. */
 static thaw_status add_explanations(page *p) {
   char *path;
   THAW_TRY(find_file(p, "explain/sheet.png", &path));
-  if (!path) return THAW_OK;
+  if (!path) {
+    add_explain_hint(p);
+    return THAW_OK;
+  }
   thaw_free(path);
   thaw_text_add(&p->out, "<h2 id=explain>Where the network looks</h2>\n<div class=wide>\n");
   THAW_TRY(report_add_file(&p->out, p->folder, "explain/sheet.png", "Grad-CAM"));

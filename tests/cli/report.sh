@@ -9,7 +9,9 @@ for ranks in 1 3; do
   rm -f "$work/run/report.html" "$work/run/learning_curve.png"
   run $ranks report "$work/run"
   [ "$code" = 0 ] || complain "report on $ranks ranks: exit code $code: $(cat "$work/err")"
-  [ "$(cat "$work/out")" = "wrote $work/run/report.html" ] || complain "report on $ranks ranks says $(cat "$work/out")"
+  [ "$(cat "$work/out")" = "wrote $work/run/report.html
+no heat maps in it: \`thaw explain $work/run DATA --top-losses\`, and report again" ] || complain "report on $ranks ranks says $(cat "$work/out")"
+  grep -q "No heat maps .*<code>thaw explain $work/run DATA --top-losses</code>" "$work/run/report.html" || complain "no word of heat maps"
   grep -q 'data:image/png;base64,' "$work/run/report.html" || complain "no picture in the page"
   head -c 8 "$work/run/learning_curve.png" | od -An -c | grep -q 'P   N   G' || complain "no learning_curve.png"
   [ "$(ls "$work/run" | wc -l)" = 3 ] || complain "leftovers: $(ls "$work/run")"

@@ -43,6 +43,9 @@ YAML
 folder="runs<script>/it's"
 must_run 2 train "job'<script>.yaml" -q
 must_run 1 evaluate "$folder" -q
+must_run 1 report "$folder"
+grep -q 'no heat maps in it: `thaw explain runs<script>/it.s DATA' out || complain "report does not say how to get heat maps: $(cat out)"
+grep -qF '<code>thaw explain runs&lt;script&gt;/it&#39;s ' "$folder/report.html" || complain "nor does the page"
 must_run 1 explain "$folder" shards/test -n 6 --neighbours 1 -q
 must_run 1 report "$folder" -q
 page=$folder/report.html
@@ -51,6 +54,7 @@ for part in 'id=data' 'id=model' 'id=curves' 'id=evaluation' 'id=explain' 'id=re
   grep -qF "$part" "$page" || complain "the page lacks '$part'"
 done
 # The digests are those of the data and of the run's end.
+! grep -q 'No heat maps' "$page" || complain "the page has heat maps and says it has none"
 for digest in "$(sed -n 's/^ *digest: *//p' shards/train/catalog.yaml | head -1)" "$(grep -o 'parameters_sha256": "[0-9a-f]*' "$folder/log.jsonl" | grep -o '[0-9a-f]\{64\}')"; do
   [ -z "$digest" ] || grep -qF "$digest" "$page" || complain "the page lacks the digest $digest"
 done

@@ -99,7 +99,7 @@ fails 2 'expected youden, f1' evaluate runs/one --operating-point best -q
 # --- a class without a positive is named
 "$make_data" two-classes 30 2 32 1 4
 must_run 1 evaluate runs/one --data two-classes -o gap -q
-grep -q "class '2' has no positive" out || complain "the class without a positive is not named: $(cat out)"
+grep -q "class 'class-2' has no positive" out || complain "the class without a positive is not named: $(cat out)"
 
 # --- bad subgroup files
 printf 'name,sex\nx,F\n' > bad.csv
