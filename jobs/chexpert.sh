@@ -15,9 +15,8 @@
 #
 # AUROC per finding with intervals by patient, and by subgroup: sex, age, view. THAW names another build's command.
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
-fail() { echo "chexpert.sh: $*" >&2 && exit 2; }
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 data='' findings='Atelectasis,Cardiomegaly,Consolidation,Edema,Pleural Effusion' uncertain=ignore size=320
 architecture=densenet121 weights=${CHEXPERT_WEIGHTS:-} epochs=10 ranks=2 folder=$root/chexpert
 while [ $# -gt 0 ]; do
@@ -38,16 +37,9 @@ while [ $# -gt 0 ]; do
 done
 [ -f "$data/train.csv" ] && [ -f "$data/valid.csv" ] || fail "'$data': no folder with train.csv and valid.csv (see --help)"
 data=$(readlink -f "$data")
-[ -n "$weights" ] || fail "--weights FILE: the weights of $architecture, or none"
-[ "$weights" = none ] || weights=$(readlink -e "$weights") || fail "--weights: no such file"
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
+find_weights "$architecture"
+find_thaw
 mkdir -p "$folder" && cd "$folder"
-run() { "$here/mpirun.sh" "$ranks" "$thaw" "$@"; }
 
 # The lists' paths begin with the data's own folder; ages become bands, or each year would be a subgroup.
 name=$(sed -n '2s|/.*||p' "$data/train.csv")

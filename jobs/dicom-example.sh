@@ -14,9 +14,8 @@
 #
 # THAW names another build's command, THAW_DICOM another folder of files.
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
-fail() { echo "dicom-example.sh: $*" >&2 && exit 2; }
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 architecture=vgg16 weights='' size=64 epochs=20 ranks=2 folder=$root/dicom-example
 while [ $# -gt 0 ]; do
   case $1 in
@@ -33,21 +32,9 @@ while [ $# -gt 0 ]; do
 done
 source=${THAW_DICOM:-/usr/lib/python3/dist-packages/pydicom/data/test_files}
 [ -f "$source/CT_small.dcm" ] || fail "$source: no DICOM files there (Debian: python3-pydicom)"
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
-if [ -z "$weights" ]; then
-  [ "$architecture" = vgg16 ] || fail "--weights FILE: the weights of $architecture, or none"
-  weights=$root/weights/vgg16_imagenet_notop.h5
-  "$root/datasets/fetch-vgg16.sh" "$weights"
-fi
-[ "$weights" = none ] || weights=$(readlink -e "$weights") || fail "--weights: no such file"
+find_thaw
+find_weights "$architecture"
 mkdir -p "$folder" && cd "$folder"
-run() { "$here/mpirun.sh" "$ranks" "$thaw" "$@"; }
-say() { printf '\n== %s\n' "$*"; }
 
 say "class folders: links to every file whose header says CT or MR, readable or not"
 rm -rf scans

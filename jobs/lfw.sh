@@ -14,10 +14,8 @@
 #
 # THAW names another build's command. Results: view-1/ or view-2/ (match.json, roc.png, cmc.png), embedding.keras.
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
-fail() { echo "lfw.sh: $*" >&2 && exit 2; }
-number() { [[ ${2:-} =~ ^[1-9][0-9]*$ ]] || fail "$1 needs a number, found '${2:-}'"; }
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 lfw='' others='' weights='' size=224 epochs=20 ranks=2 folder=$root/lfw
 while [ $# -gt 0 ]; do
   case $1 in
@@ -38,18 +36,8 @@ for part in lfw pairsDevTrain.txt pairsDevTest.txt ${others:+pairs.txt}; do
   [ -e "$lfw/$part" ] || fail "$lfw: lacks $part"
 done
 
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
-if [ -z "$weights" ]; then
-  weights=$root/weights/vgg16_imagenet_notop.h5
-  "$root/datasets/fetch-vgg16.sh" "$weights"
-fi
-run() { "$here/mpirun.sh" "$ranks" "$thaw" "$@"; }
-say() { printf '\n== %s\n' "$*"; }
+find_thaw
+find_weights vgg16
 mkdir -p "$folder" && cd "$folder"
 
 # The persons of a list of pairs: the first word of lines of three, the first and third of lines of four.

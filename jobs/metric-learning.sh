@@ -4,9 +4,8 @@
 # comparison), three others, never seen, are verified; then the seven are the gallery and the three the strangers. Prints a table and
 # writes table.md. THAW names another build's command.
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
-fail() { echo "metric-learning.sh: $*" >&2 && exit 2; }
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 seeds=3 ranks=2 weights='' folder=$root/metric-learning
 while [ $# -gt 0 ]; do
   case $1 in
@@ -19,17 +18,8 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build data
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
-if [ -z "$weights" ]; then
-  weights=$root/weights/vgg16_imagenet_notop.h5
-  "$root/datasets/fetch-vgg16.sh" "$weights"
-fi
-run() { "$here/mpirun.sh" "$ranks" "$thaw" "$@"; }
+find_thaw data
+find_weights vgg16
 mkdir -p "$folder" && cd "$folder"
 
 # pick PART NAME EACH CLASS,...: some classes of the IDX files, renumbered, at most EACH images of each

@@ -14,9 +14,8 @@
 #   FOLDER/bottle/ground_truth/broken_large/000_mask.png ...
 # THAW names another build's command. results.csv has a row per category: AUROC of images and pixels, AUPRO.
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
-fail() { echo "mvtec.sh: $*" >&2 && exit 2; }
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 method=padim weights='' ranks=2 output=$root/mvtec supervised=no fit=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -44,21 +43,12 @@ for category in "${categories[@]}"; do
   done
 done
 
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
-run() { "$here/mpirun.sh" "$ranks" "$thaw" "$@"; }
-if [ -z "$weights" ]; then
-  weights=$root/weights/vgg16_imagenet_notop.h5
-  "$root/datasets/fetch-vgg16.sh" "$weights"
-fi
+find_thaw
+find_weights vgg16
 mkdir -p "$output" && cd "$output"
 
-# number FILE KEY: the number of that name in a metrics.json.
-number() { sed -n "s/^  \"$2\": \([0-9.e-]*\|null\),*$/\1/p" "$1"; }
+# figure FILE KEY: the number of that name in a metrics.json.
+figure() { sed -n "s/^  \"$2\": \([0-9.e-]*\|null\),*$/\1/p" "$1"; }
 
 # One classifier per category: good or defect, of all its images.
 supervise() {
@@ -85,7 +75,7 @@ for category in "${categories[@]}"; do
   run anomaly fit "$data/$category/train/good" --method "$method" --weights "$weights" "${fit[@]}" -o "$category.h5"
   run anomaly score "$category.h5" "$data/$category/test" --masks "$data/$category/ground_truth" -o "$category"
   metrics=$category/metrics.json
-  echo "$category,$(number "$metrics" image_auroc),$(number "$metrics" pixel_auroc),$(number "$metrics" pixel_aupro_30)" >>results.csv
+  echo "$category,$(figure "$metrics" image_auroc),$(figure "$metrics" pixel_auroc),$(figure "$metrics" pixel_aupro_30)" >>results.csv
   [ $supervised = no ] || supervise "$category"
 done
 printf '\n== %s\n' "$method"

@@ -13,9 +13,8 @@
 # The published split is by slide, so no patient is in two parts; the files name neither slides nor patients, so
 # intervals take patches as independent. THAW names another build's command.
 set -euo pipefail
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
-fail() { echo "patch-camelyon.sh: $*" >&2 && exit 2; }
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 data='' architecture=densenet121 weights=${PCAM_WEIGHTS:-} epochs=10 ranks=2 folder=$root/patch-camelyon
 while [ $# -gt 0 ]; do
   case $1 in
@@ -32,14 +31,8 @@ while [ $# -gt 0 ]; do
 done
 [ -d "$data" ] || fail "no folder with the data given (see --help)"
 data=$(readlink -f "$data")
-[ -n "$weights" ] || fail "--weights FILE: the weights of $architecture, or none"
-[ "$weights" = none ] || weights=$(readlink -e "$weights") || fail "--weights: no such file"
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
+find_weights "$architecture"
+find_thaw
 mkdir -p "$folder" && cd "$folder"
 
 for split in train valid test; do

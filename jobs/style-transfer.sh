@@ -4,17 +4,12 @@
 # style-transfer/ in this project. A minute or two. THAW names another build's command. Pictures larger than a window pay several ranks.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '2,4s/^# //p' "$0" && exit 0 ;; esac
-here=$(dirname "$(readlink -f "$0")")
-root=$(dirname "$here")
+# shellcheck source=common.sh
+. "$(dirname "$(readlink -f "$0")")/common.sh"
 folder=$root/style-transfer
-thaw=${THAW:-$root/build-release/src/cli/thaw}
-if [ ! -x "$thaw" ]; then
-  "$here/install-packages.sh" build
-  cmake -S "$root" -B "$root/build-release" -G Ninja -DTHAW_TESTS=OFF >/dev/null
-  ninja -C "$root/build-release"
-fi
-weights=$root/weights/vgg16_imagenet_notop.h5
-"$root/datasets/fetch-vgg16.sh" "$weights"
+find_thaw
+weights=''
+find_weights vgg16
 
 mkdir -p "$folder" && cd "$folder"
 if [ ! -s chelsea.png ]; then # the pictures alone: nothing is installed

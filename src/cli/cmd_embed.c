@@ -21,13 +21,7 @@ static const char details[] =
 
 static thaw_status parse(cli_context *cli, embed_options *o) {
   const cli_option options[] = {
-      {.name = "output",
-       .letter = 'o',
-       .kind = CLI_TEXT,
-       .target = &o->output,
-       .value = "FILE",
-       .fallback = "embeddings.h5 in the run folder",
-       .help = "HDF5, NumPy or CSV, by its name"},
+      cli_output_option(&o->output, "embeddings.h5 in the run folder", "HDF5, NumPy or CSV, by its name"),
       {.name = "layer",
        .kind = CLI_TEXT,
        .target = &o->layer,
@@ -151,19 +145,11 @@ static thaw_status embed_catalog(cli_context *cli, const cli_run *run, const emb
 
 static thaw_status embed_images(cli_context *cli, const cli_run *run, const embed_options *o, const thaw_strings *files,
                                 const char *path) {
-  thaw_session *s = run->session;
   thaw_import_reader *images;
   THAW_TRY(cli_run_images(cli, run, files, &images));
-  const thaw_predict_desc desc = {.images = images,
-                                  .input = &s->input,
-                                  .plan = s->plan,
-                                  .live = s->live,
-                                  .floats = s->cut.floats,
-                                  .outputs = s->outputs,
-                                  .batch = s->max_samples < 8 ? s->max_samples : 8};
   thaw_predictions p = {0};
-  thaw_status status = thaw_predict_files(cli->comm, &desc, cli->log, &p);
-  thaw_embeddings e = {.width = s->outputs};
+  thaw_status status = cli_run_predict(cli, run, images, &p);
+  thaw_embeddings e = {.width = run->session->outputs};
   if (status == THAW_OK && cli_is_root(cli)) status = take_files(&p, thaw_import_reader_ids(images), &e);
   if (status == THAW_OK && cli_is_root(cli)) status = tell_failed(cli, &e, o->strict);
   if (status == THAW_OK && cli_is_root(cli)) status = write_file(cli, run, o, path, &e);

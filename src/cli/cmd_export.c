@@ -28,13 +28,8 @@ typedef struct export_options {
 
 static thaw_status parse(cli_context *cli, export_options *o) {
   const cli_option options[] = {
-      {.name = "output",
-       .letter = 'o',
-       .kind = CLI_TEXT,
-       .target = &o->output,
-       .value = "FILE",
-       .fallback = "model.h5 in the run folder",
-       .help = "the file to write: .keras, .h5, .weights.h5 or .onnx"},
+      cli_output_option(&o->output, "model.h5 in the run folder",
+                        "the file to write: .keras, .h5, .weights.h5 or .onnx"),
       cli_checkpoint_option(&o->checkpoint),
       {.name = "weights-only",
        .kind = CLI_FLAG,

@@ -16,13 +16,7 @@ static const char *const merges[] = {"mean", "max", NULL};
 
 static thaw_status parse(cli_context *cli, predict_options *o) {
   const cli_option options[] = {
-      {.name = "output",
-       .letter = 'o',
-       .kind = CLI_TEXT,
-       .target = &o->output,
-       .value = "FILE",
-       .fallback = "predictions.csv in the run folder",
-       .help = "CSV, or HDF5 when the name ends with .h5"},
+      cli_output_option(&o->output, "predictions.csv in the run folder", "CSV, or HDF5 when the name ends with .h5"),
       cli_checkpoint_option(&o->checkpoint),
       {.name = "strict", .kind = CLI_FLAG, .target = &o->strict, .help = "an image that cannot be read is an error"},
       {.name = "tile",
@@ -114,16 +108,10 @@ static thaw_status predict_catalog(cli_context *cli, const cli_run *run, const c
 }
 
 /* [collective] Whole images, made as the run's import made them. */
-static thaw_status predict_whole(cli_context *cli, thaw_session *s, thaw_import_reader *images, thaw_predictions *out) {
-  const thaw_predict_desc desc = {.images = images,
-                                  .input = &s->input,
-                                  .plan = s->plan,
-                                  .live = s->live,
-                                  .floats = s->cut.floats,
-                                  .outputs = s->outputs,
-                                  .batch = s->max_samples < 8 ? s->max_samples : 8};
-  THAW_TRY(thaw_predict_files(cli->comm, &desc, cli->log, out));
-  if (out->y) thaw_session_probabilities(s, out->count, out->y);
+static thaw_status predict_whole(cli_context *cli, const cli_run *run, thaw_import_reader *images,
+                                 thaw_predictions *out) {
+  THAW_TRY(cli_run_predict(cli, run, images, out));
+  if (out->y) thaw_session_probabilities(run->session, out->count, out->y);
   return THAW_OK;
 }
 
@@ -148,7 +136,7 @@ static thaw_status predict_files(cli_context *cli, const cli_run *run, const tha
   thaw_import_reader *images = NULL;
   thaw_predictions p = {0};
   if (!o->tiles.tile) THAW_TRY(cli_run_images(cli, run, files, &images));
-  thaw_status status = images ? predict_whole(cli, s, images, &p) : cli_predict_tiles(cli, s, &o->tiles, files, &p);
+  thaw_status status = images ? predict_whole(cli, run, images, &p) : cli_predict_tiles(cli, s, &o->tiles, files, &p);
   if (status == THAW_OK)
     status = write_predictions(cli, s, path, images ? thaw_import_reader_ids(images) : files, o->strict, &p);
   thaw_predictions_clear(&p);

@@ -70,6 +70,18 @@ thaw_status cli_run_images(cli_context *cli, const cli_run *run, const thaw_stri
   return thaw_import_reader_open(cli->comm, files, &recipe, cli->log, out);
 }
 
+thaw_status cli_run_predict(cli_context *cli, const cli_run *run, thaw_import_reader *images, thaw_predictions *out) {
+  const thaw_session *s = run->session;
+  const thaw_predict_desc desc = {.images = images,
+                                  .input = &s->input,
+                                  .plan = s->plan,
+                                  .live = s->live,
+                                  .floats = s->cut.floats,
+                                  .outputs = s->outputs,
+                                  .batch = s->max_samples < 8 ? s->max_samples : 8};
+  return thaw_predict_files(cli->comm, &desc, cli->log, out);
+}
+
 cli_option cli_isa_option(const char **target) {
   return (cli_option){.name = "isa",
                       .kind = CLI_TEXT,
@@ -86,6 +98,16 @@ cli_option cli_checkpoint_option(const char **target) {
                       .value = "FILE",
                       .fallback = "best.h5, else the newest",
                       .help = "checkpoint to use"};
+}
+
+cli_option cli_output_option(const char **target, const char *fallback, const char *help) {
+  return (cli_option){.name = "output",
+                      .letter = 'o',
+                      .kind = CLI_TEXT,
+                      .target = target,
+                      .value = "FILE",
+                      .fallback = fallback,
+                      .help = help};
 }
 
 bool cli_is_catalog(const char *source) {

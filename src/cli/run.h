@@ -26,7 +26,12 @@ thaw_status cli_run_images(cli_context *cli, const cli_run *run, const thaw_stri
 /* [local] THAW_ERR_USAGE where the run has several heads, which `what` does not go with. */
 thaw_status cli_run_one_head(const cli_run *run, const char *what) THAW_CHECKED;
 
-/* [local] Options that several verbs offer: the instruction set, and the checkpoint of a run. */
+/* [collective] The network's outputs, as they leave it, of all these samples. */
+thaw_status cli_run_predict(cli_context *cli, const cli_run *run, thaw_import_reader *images,
+                            thaw_predictions *out) THAW_CHECKED;
+
+/* [local] Options that several verbs offer: the file to write, the instruction set, and the checkpoint of a run. */
+cli_option cli_output_option(const char **target, const char *fallback, const char *help);
 cli_option cli_isa_option(const char **target);
 cli_option cli_checkpoint_option(const char **target);
 

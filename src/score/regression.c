@@ -1,7 +1,6 @@
 /* Errors of regression, as scikit-learn defines them: mean_absolute_error, root_mean_squared_error and r2_score, of
  * each output and as the plain mean over outputs (multioutput="uniform_average"). */
-#include "thaw/memory.h"
-#include "thaw/score.h"
+#include "score/score_private.h"
 
 #include <math.h>
 #include <string.h>
@@ -61,77 +60,19 @@ void thaw_regression_compute(const thaw_scored *scored, const double *weight, do
   }
 }
 
-typedef struct resampler {
-  const thaw_scored *scored;
-  const double *weight;
-  int64_t groups, *member, members;
-  double *taken, *replicate, *value, *column;
-  int32_t values, replicates;
-} resampler;
-
-static int64_t group_of(const thaw_scored *d, int64_t sample) {
-  return d->group ? d->group[sample] : sample;
-}
-
-static thaw_status resampler_create(resampler *r) {
-  size_t groups = (size_t)r->groups;
-  r->member = thaw_new(groups, sizeof *r->member);
-  r->taken = thaw_new(groups, sizeof *r->taken);
-  r->replicate = thaw_new((size_t)r->scored->count, sizeof *r->replicate);
-  r->value = thaw_new((size_t)r->values, sizeof *r->value);
-  r->column = thaw_new((size_t)r->values * (size_t)(r->replicates + 1), sizeof *r->column);
-  if (!r->member || !r->taken || !r->replicate || !r->value || !r->column) return THAW_ERR_MEMORY;
-  for (int64_t i = 0; i < r->scored->count; i++)
-    if (!r->weight || r->weight[i] > 0) r->taken[group_of(r->scored, i)] = 1;
-  for (int64_t g = 0; g < r->groups; g++)
-    if (r->taken[g] > 0) r->member[r->members++] = g;
-  return THAW_OK;
-}
-
-static void resampler_clear(resampler *r) {
-  thaw_free(r->member);
-  thaw_free(r->taken);
-  thaw_free(r->replicate);
-  thaw_free(r->value);
-  thaw_free(r->column);
-}
-
-static void resample(resampler *r, uint64_t seed, int32_t replicate) {
-  memset(r->taken, 0, (size_t)r->groups * sizeof *r->taken);
-  thaw_bootstrap_draw(seed, replicate, r->member, r->members, r->taken);
-  for (int64_t i = 0; i < r->scored->count; i++)
-    r->replicate[i] = r->taken[group_of(r->scored, i)] * (r->weight ? r->weight[i] : 1);
-  thaw_regression_compute(r->scored, r->replicate, r->value);
-  for (int32_t v = 0; v < r->values; v++)
-    r->column[(size_t)v * (size_t)r->replicates + (size_t)replicate] = r->value[v];
-}
-
-static void interval(resampler *r, int32_t index, thaw_estimate_of *out) {
-  double *column = r->column + (size_t)index * (size_t)r->replicates;
-  int64_t defined = 0;
-  for (int32_t i = 0; i < r->replicates; i++)
-    if (!isnan(column[i])) column[defined++] = column[i];
-  out->undefined = r->replicates - defined;
-  out->low = thaw_quantile(column, defined, 0.025);
-  out->high = thaw_quantile(column, defined, 0.975);
+static void compute_any(const void *scored, const double *weight, const double *whole, double *value) {
+  (void)whole; /* errors need no class */
+  thaw_regression_compute(scored, weight, value);
 }
 
 thaw_status thaw_regression_estimate(const thaw_scored *scored, const double *weight, int32_t replicates, uint64_t seed,
                                      thaw_estimate_of *out) {
-  resampler r = {.scored = scored,
-                 .weight = weight,
-                 .groups = scored->group ? scored->groups : scored->count,
-                 .values = (scored->outputs + 1) * THAW_REGRESSION_STATS,
-                 .replicates = replicates};
-  thaw_status status = resampler_create(&r);
-  if (status == THAW_OK) {
-    thaw_regression_compute(scored, weight, r.value);
-    for (int32_t v = 0; v < r.values; v++) out[v] = (thaw_estimate_of){.value = r.value[v], .low = NAN, .high = NAN};
-    bool possible = replicates > 0 && r.members > 1;
-    for (int32_t i = 0; possible && i < replicates; i++) resample(&r, seed, i);
-    for (int32_t v = 0; possible && v < r.values; v++)
-      if (!isnan(out[v].value)) interval(&r, v, &out[v]);
-  }
-  resampler_clear(&r);
-  return status;
+  const score_resampling resampling = {.scored = scored,
+                                       .weight = weight,
+                                       .values = (scored->outputs + 1) * THAW_REGRESSION_STATS,
+                                       .replicates = replicates,
+                                       .seed = seed,
+                                       .context = scored,
+                                       .compute = compute_any};
+  return score_estimate(&resampling, out);
 }

@@ -1,7 +1,7 @@
 /* Every figure of one evaluation as one vector of numbers, for all samples, for a subgroup, for a bootstrap replicate.
  */
+#include "score/score_private.h"
 #include "thaw/memory.h"
-#include "thaw/score.h"
 
 #include <math.h>
 #include <string.h>
@@ -180,89 +180,18 @@ void thaw_scorer_compute(const thaw_scorer *s, const double *weight, const doubl
     value[THAW_MACRO_F1] = macro(s, THAW_STAT_F1, whole, value);
 }
 
-/* ------------------------------------------------------------------ intervals */
-
-typedef struct resampler {
-  const thaw_scorer *scorer;
-  const double *weight;    /* members, or NULL */
-  int64_t groups, members; /* members: groups to draw from */
-  int64_t *member;         /* [groups] */
-  double *taken;           /* [groups] */
-  double *replicate;       /* [count] weights */
-  double *column;          /* [values][replicates] */
-  double *whole, *value;   /* [values]: of all members, of one replicate */
-  int32_t replicates;
-} resampler;
-
-static int64_t group_of(const thaw_scored *d, int64_t sample) {
-  return d->group ? d->group[sample] : sample;
-}
-
-static void find_members(resampler *r) {
-  const thaw_scored *d = r->scorer->scored;
-  for (int64_t i = 0; i < d->count; i++)
-    if (!r->weight || r->weight[i] > 0) r->taken[group_of(d, i)] = 1;
-  for (int64_t g = 0; g < r->groups; g++)
-    if (r->taken[g] > 0) r->member[r->members++] = g;
-}
-
-static void resample(resampler *r, uint64_t seed, int32_t replicate) {
-  const thaw_scored *d = r->scorer->scored;
-  memset(r->taken, 0, (size_t)r->groups * sizeof *r->taken);
-  thaw_bootstrap_draw(seed, replicate, r->member, r->members, r->taken);
-  for (int64_t i = 0; i < d->count; i++) r->replicate[i] = r->taken[group_of(d, i)] * (r->weight ? r->weight[i] : 1);
-  thaw_scorer_compute(r->scorer, r->replicate, r->whole, r->value);
-  for (int32_t v = 0; v < thaw_scorer_values(r->scorer); v++)
-    r->column[(size_t)v * (size_t)r->replicates + (size_t)replicate] = r->value[v];
-}
-
-static void interval(resampler *r, int32_t index, thaw_estimate_of *out) {
-  double *column = r->column + (size_t)index * (size_t)r->replicates;
-  int64_t defined = 0;
-  for (int32_t i = 0; i < r->replicates; i++)
-    if (!isnan(column[i])) column[defined++] = column[i];
-  out->undefined = r->replicates - defined;
-  out->low = thaw_quantile(column, defined, 0.025);
-  out->high = thaw_quantile(column, defined, 0.975);
-}
-
-static thaw_status resampler_create(resampler *r, int32_t values) {
-  const thaw_scored *d = r->scorer->scored;
-  size_t groups = (size_t)r->groups;
-  r->member = thaw_new(groups, sizeof *r->member);
-  r->taken = thaw_new(groups, sizeof *r->taken);
-  r->replicate = thaw_new((size_t)d->count, sizeof *r->replicate);
-  r->column = thaw_new((size_t)values * (size_t)r->replicates, sizeof *r->column);
-  r->whole = thaw_new((size_t)values, sizeof *r->whole);
-  r->value = thaw_new((size_t)values, sizeof *r->value);
-  return r->member && r->taken && r->replicate && r->column && r->whole && r->value ? THAW_OK : THAW_ERR_MEMORY;
-}
-
-static void resampler_clear(resampler *r) {
-  thaw_free(r->member);
-  thaw_free(r->taken);
-  thaw_free(r->replicate);
-  thaw_free(r->column);
-  thaw_free(r->whole);
-  thaw_free(r->value);
+static void compute_any(const void *scorer, const double *weight, const double *whole, double *value) {
+  thaw_scorer_compute(scorer, weight, whole, value);
 }
 
 thaw_status thaw_scorer_estimate(const thaw_scorer *scorer, const double *weight, int32_t replicates, uint64_t seed,
                                  thaw_estimate_of *out) {
-  const thaw_scored *d = scorer->scored;
-  int32_t values = thaw_scorer_values(scorer);
-  resampler r = {
-      .scorer = scorer, .weight = weight, .groups = d->group ? d->groups : d->count, .replicates = replicates};
-  thaw_status status = resampler_create(&r, values);
-  if (status == THAW_OK) {
-    thaw_scorer_compute(scorer, weight, NULL, r.whole);
-    for (int32_t v = 0; v < values; v++) out[v] = (thaw_estimate_of){.value = r.whole[v], .low = NAN, .high = NAN};
-    find_members(&r);
-    bool possible = replicates > 0 && r.members > 1;
-    for (int32_t i = 0; possible && i < replicates; i++) resample(&r, seed, i);
-    for (int32_t v = 0; possible && v < values; v++)
-      if (!isnan(out[v].value)) interval(&r, v, &out[v]);
-  }
-  resampler_clear(&r);
-  return status;
+  const score_resampling resampling = {.scored = scorer->scored,
+                                       .weight = weight,
+                                       .values = thaw_scorer_values(scorer),
+                                       .replicates = replicates,
+                                       .seed = seed,
+                                       .context = scorer,
+                                       .compute = compute_any};
+  return score_estimate(&resampling, out);
 }

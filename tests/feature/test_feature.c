@@ -1,94 +1,10 @@
-/* The feature cache on any number of ranks: the same bits cold, warm, off and after damage; keys; limits. */
-#include "thaw_test.h"
+/* The feature cache on any number of ranks: the same bits cold, warm and off; keys; cuts of later phases. */
+#include "cache_test.h"
 
-#include "feature/feature_private.h"
-#include "fixture.h"
 #include "thaw/kernel.h"
 #include "thaw/memory.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-enum { VALUES = FIXTURE_SAMPLES * FIXTURE_FLOATS };
-
-static thaw_comm *comm;
-static char folder[64] = "/tmp/thaw-feature-XXXXXX";
-static fixture f;
-static float *expected, *got;
-
-/* ------------------------------------------------------------------ helpers */
-static int set_up(void **context) {
-  (void)context;
-  thaw_status status = THAW_OK;
-  if (thaw_comm_rank(comm) == 0) {
-    if (!mkdtemp(folder)) return -1;
-    status = fixture_write_shard(folder);
-  }
-  if (thaw_agree(comm, status) != THAW_OK) print_error("%s\n", thaw_message());
-  if (thaw_comm_broadcast(comm, 0, folder, sizeof folder) != THAW_OK) return -1;
-  expected = thaw_new(VALUES, sizeof *expected);
-  got = thaw_new(VALUES, sizeof *got);
-  status = fixture_open(folder, &f);
-  if (status != THAW_OK) print_error("%s\n", thaw_message());
-  return status == THAW_OK ? 0 : -1;
-}
-
-static int tear_down(void **context) {
-  (void)context;
-  fixture_close(&f);
-  thaw_free(expected), thaw_free(got);
-  if (thaw_comm_barrier(comm) != THAW_OK) return -1;
-  if (thaw_comm_rank(comm) == 0) fixture_remove_tree(folder);
-  return 0;
-}
-
-/* Each test starts with an empty cache and the plain configuration. */
-static int empty_cache(void **context) {
-  (void)context;
-  f.config = (thaw_cache_config){.enabled = true};
-  f.input.augment.enabled = true;
-  f.input.augment.rotation[1] = 15;
-  if (thaw_comm_barrier(comm) != THAW_OK) return -1;
-  if (thaw_comm_rank(comm) == 0) fixture_remove_tree(f.cache);
-  return thaw_comm_barrier(comm) == THAW_OK ? 0 : -1;
-}
-
-/* Reads everything in a scattered order, in lists of many lengths, and compares every bit. */
-static void check_all(thaw_features *features, int32_t view, const float *right) {
-  uint64_t list[64];
-  memset(got, 0, VALUES * sizeof *got);
-  for (int32_t at = 0, count = 1; at < FIXTURE_SAMPLES; at += count, count = count * 5 % 37 + 1) {
-    if (count > FIXTURE_SAMPLES - at) count = FIXTURE_SAMPLES - at;
-    for (int32_t i = 0; i < count; i++) list[i] = (uint64_t)((at + i) * 100) % FIXTURE_SAMPLES;
-    if (at % 2) assert_thaw_ok(thaw_features_expect(features, list, count, view));
-    float part[64 * FIXTURE_FLOATS];
-    assert_thaw_ok(thaw_features_read(features, list, count, view, part));
-    for (int32_t i = 0; i < count; i++)
-      memcpy(got + list[i] * FIXTURE_FLOATS, part + i * FIXTURE_FLOATS, FIXTURE_FLOATS * sizeof *got);
-  }
-  assert_memory_equal(got, right, VALUES * sizeof *got);
-}
-
-static int64_t total_computed(const thaw_features *features) {
-  int64_t computed = thaw_features_statistics(features).computed;
-  assert_thaw_ok(thaw_comm_sum_int(comm, &computed, 1));
-  return computed;
-}
-
-/* Opens, fills, checks, closes; returns how many samples all ranks together computed. */
-static int64_t run(int32_t view, const float *right) {
-  thaw_features *features;
-  assert_thaw_ok(fixture_features(&f, comm, &features));
-  assert_thaw_ok(thaw_features_fill(features, comm, view, NULL));
-  check_all(features, view, right);
-  int64_t computed = total_computed(features);
-  thaw_features_close(features);
-  return computed;
-}
 
 /* ------------------------------------------------------------------ the same bits */
 static void test_cold_warm_off(void **context) {
@@ -393,180 +309,6 @@ static void test_later_room(void **context) {
   }
 }
 
-/* ------------------------------------------------------------------ damage */
-static void flip(const char *path, int64_t at) {
-  int file = open(path, O_RDWR);
-  unsigned char byte;
-  assert_true(file >= 0 && pread(file, &byte, 1, at) == 1);
-  byte ^= (unsigned char)(1u << at % 8);
-  assert_int_equal(pwrite(file, &byte, 1, at), 1);
-  close(file);
-}
-
-/* Rank 0 damages block files; then every rank must read the right bits all the same. */
-static void damage(int kind, uint32_t seed) {
-  assert_thaw_ok(thaw_comm_barrier(comm));
-  if (thaw_comm_rank(comm) == 0) {
-    thaw_strings blocks = {0};
-    assert_thaw_ok(fixture_blocks(&f, &blocks));
-    assert_true(blocks.count > 3);
-    const char *path = blocks.item[seed % blocks.count];
-    int64_t size = thaw_file_size(path);
-    if (kind == 0) flip(path, (int64_t)(seed * 2654435761u % (uint32_t)size));
-    if (kind == 1) assert_int_equal(truncate(path, (off_t)(seed * 2654435761u % (uint32_t)size)), 0);
-    if (kind == 2) assert_int_equal(unlink(path), 0);
-    if (kind == 3) assert_int_equal(rename(blocks.item[(seed + 1) % blocks.count], path), 0);
-    if (kind == 4) assert_thaw_ok(thaw_file_write(path, "not HDF5 at all", 15));
-    thaw_strings_clear(&blocks);
-  }
-  assert_thaw_ok(thaw_comm_barrier(comm));
-}
-
-static void test_damage_before_opening(void **context) {
-  (void)context;
-  assert_thaw_ok(fixture_expected(&f, -1, expected));
-  run(-1, expected);
-  for (uint32_t i = 0; i < 60; i++) {
-    damage(i < 40 ? 0 : i < 50 ? 1 : (int)i % 3 + 2, i * 31 + 7);
-    run(-1, expected);
-  }
-  assert_int_equal(run(-1, expected), 0); /* all is mended on the disk */
-}
-
-static void test_damage_after_filling(void **context) {
-  (void)context;
-  assert_thaw_ok(fixture_expected(&f, -1, expected));
-  for (int kind = 0; kind < 5; kind++) {
-    run(-1, expected);
-    thaw_features *features;
-    assert_thaw_ok(fixture_features(&f, comm, &features));
-    assert_thaw_ok(thaw_features_fill(features, comm, -1, NULL));
-    thaw_views_clear(features); /* as if no block had been opened yet */
-    thaw_view *view;
-    assert_thaw_ok(thaw_view_get(features, -1, &view));
-    view->ready = true;
-    damage(kind, (uint32_t)kind * 13 + 5);
-    check_all(features, -1, expected);
-    thaw_features_close(features);
-  }
-}
-
-static void test_incomplete_entry_is_completed(void **context) {
-  (void)context;
-  assert_thaw_ok(fixture_expected(&f, -1, expected));
-  run(-1, expected);
-  if (thaw_comm_rank(comm) == 0) {
-    thaw_strings blocks = {0};
-    assert_thaw_ok(fixture_blocks(&f, &blocks));
-    for (size_t i = 0; i < 3; i++) unlink(blocks.item[i * 5]);
-    char *left = thaw_format("%s.tmp-otherhost-1", blocks.item[0]);
-    assert_thaw_ok(thaw_file_write(left, "half", 4));
-    thaw_free(left);
-    thaw_strings_clear(&blocks);
-  }
-  assert_thaw_ok(thaw_comm_barrier(comm));
-  assert_int_equal(run(-1, expected), 3 * 8);
-}
-
-/* ------------------------------------------------------------------ disks and limits */
-/* Files may grow to 4 kB only: HDF5's write fails as on a full disk. */
-static void test_full_disk(void **context) {
-  (void)context;
-  struct rlimit old, small;
-  assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-  small = old;
-  small.rlim_cur = 2048;
-  signal(SIGXFSZ, SIG_IGN);
-  thaw_features *features;
-  assert_thaw_ok(fixture_expected(&f, 0, expected));
-  assert_thaw_ok(fixture_features(&f, comm, &features));
-  if (thaw_comm_rank(comm) == thaw_comm_size(comm) - 1) assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-  assert_thaw_ok(thaw_features_fill(features, comm, 0, NULL));
-  assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
-  assert_false(features->caching); /* on every rank */
-  check_all(features, 0, expected);
-  assert_thaw_ok(thaw_features_fill(features, comm, 1, NULL)); /* does nothing now */
-  thaw_features_close(features);
-  assert_thaw_ok(thaw_comm_barrier(comm));
-  thaw_strings blocks = {0};
-  assert_thaw_ok(fixture_blocks(&f, &blocks));
-  assert_int_equal(blocks.count, 0); /* the room was given back */
-  thaw_strings_clear(&blocks);
-}
-
-static void test_unwritable_folder(void **context) {
-  (void)context;
-  char *old = f.cache;
-  f.cache = thaw_path_join(f.shard, "below-a-file");
-  thaw_features *features;
-  assert_thaw_ok(fixture_expected(&f, -1, expected));
-  assert_thaw_ok(fixture_features(&f, comm, &features));
-  assert_thaw_ok(thaw_features_fill(features, comm, -1, NULL));
-  assert_false(features->caching);
-  check_all(features, -1, expected);
-  thaw_features_close(features);
-  thaw_free(f.cache);
-  f.cache = old;
-}
-
-static size_t count_entries(void) {
-  thaw_entries entries;
-  assert_thaw_ok(thaw_entries_read(f.cache, &entries));
-  size_t count = entries.count;
-  thaw_entries_clear(&entries);
-  assert_thaw_ok(thaw_comm_barrier(comm));
-  return count;
-}
-
-/* Room for two entries: the third removes the one that was used least recently. */
-static void test_limit(void **context) {
-  (void)context;
-  float *right[3];
-  for (int32_t view = 0; view < 3; view++) {
-    right[view] = thaw_new(VALUES, sizeof(float));
-    assert_thaw_ok(fixture_expected(&f, view, right[view]));
-  }
-  run(0, right[0]);
-  thaw_entries entries;
-  assert_thaw_ok(thaw_entries_read(f.cache, &entries));
-  f.config.limit_gb = 2.6e-9 * (double)entries.item[0].bytes;
-  thaw_entries_clear(&entries);
-  usleep(120000);
-  run(1, right[1]);
-  usleep(120000);
-  assert_int_equal(run(0, right[0]), 0); /* now view 1 is the older one */
-  assert_int_equal(count_entries(), 2);
-  usleep(120000);
-  assert_int_equal(run(2, right[2]), FIXTURE_SAMPLES);
-  assert_int_equal(count_entries(), 2);
-  assert_int_equal(run(0, right[0]), 0);
-  f.config.limit_gb /= 10; /* no room for a single view: not cached, still right */
-  usleep(120000);
-  int64_t everywhere = FIXTURE_SAMPLES * thaw_comm_size(comm);
-  assert_int_equal(run(1, right[1]), everywhere);
-  for (int view = 0; view < 3; view++) thaw_free(right[view]);
-}
-
-static void test_small_disk(void **context) {
-  (void)context;
-  if (thaw_comm_size(comm) != 1 || geteuid() != 0) skip();
-  char command[160];
-  assert_true(mkdir(f.cache, 0777) == 0 || thaw_folder_exists(f.cache));
-  snprintf(command, sizeof command, "mount -t tmpfs -o size=256k thaw-test %s 2>/dev/null", f.cache);
-  if (system(command) != 0) skip(); /* not allowed here */
-  thaw_features *features;
-  assert_thaw_ok(fixture_expected(&f, -1, expected));
-  assert_thaw_ok(fixture_features(&f, comm, &features));
-  thaw_status status = thaw_features_fill(features, comm, -1, NULL);
-  bool caching = features->caching;
-  snprintf(command, sizeof command, "umount %s", f.cache);
-  assert_int_equal(system(command), 0);
-  assert_thaw_ok(status);
-  assert_false(caching);
-  check_all(features, -1, expected);
-  thaw_features_close(features);
-}
-
 /* ------------------------------------------------------------------ float16 */
 static void test_half(void **context) {
   (void)context;
@@ -611,10 +353,6 @@ static void test_checksum(void **context) {
 }
 
 int main(int argc, char **argv) {
-  if (thaw_comm_create(&argc, &argv, &comm) != THAW_OK) {
-    fprintf(stderr, "%s\n", thaw_message());
-    return 1;
-  }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(test_checksum, empty_cache),
       cmocka_unit_test_setup(test_cold_warm_off, empty_cache),
@@ -627,17 +365,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test_setup(test_stop_within_a_block, empty_cache),
       cmocka_unit_test_setup(test_stop_without_the_cache, empty_cache),
       cmocka_unit_test_setup(test_later_room, empty_cache),
-      cmocka_unit_test_setup(test_damage_before_opening, empty_cache),
-      cmocka_unit_test_setup(test_damage_after_filling, empty_cache),
-      cmocka_unit_test_setup(test_incomplete_entry_is_completed, empty_cache),
-      cmocka_unit_test_setup(test_full_disk, empty_cache),
-      cmocka_unit_test_setup(test_unwritable_folder, empty_cache),
-      cmocka_unit_test_setup(test_limit, empty_cache),
-      cmocka_unit_test_setup(test_small_disk, empty_cache),
       cmocka_unit_test_setup(test_half, empty_cache),
       cmocka_unit_test_setup(test_describe, empty_cache),
   };
-  int failed = cmocka_run_group_tests(tests, set_up, tear_down);
-  thaw_comm_destroy(comm);
-  return failed;
+  return cache_tests(argc, argv, "feature", tests, sizeof tests / sizeof *tests);
 }
