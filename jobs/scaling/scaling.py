@@ -76,10 +76,10 @@ def tensors_of(layers):
     return [values for sizes, work in layers for values in sizes]
 
 
-def own_step(folder, step, network, ranks, layers, forward, backward, early):
-    """Seconds of one step by the program's code, one rank per node. The time of backward is dealt to the layers by their
+def own_step(folder, step, network, ranks, layers, forward, backward, early, per_node=1):
+    """Seconds of one step by the program's code. The time of backward is dealt to the layers by their
     multiplications: the same for parameters and for inputs, none for the inputs of the lowest layer."""
-    platform, hosts = write_machine(folder, network, ranks, 1)
+    platform, hosts = write_machine(folder, network, ranks, per_node)
     forward += SUM_SECONDS_PER_VALUE * sum(tensors_of(layers))
     total = sum(work * (2 if i else 1) for i, (sizes, work) in enumerate(layers))
     words = []

@@ -67,9 +67,10 @@ static bool too_large(size_t bytes) {
  * (transparent_hugepage "madvise"), a few per cent of a training step. Being refused is no failure. */
 static void *allocate(size_t bytes) {
   if (bytes < HUGE_FROM) return aligned_alloc(THAW_ALIGN, bytes);
-  void *pointer = aligned_alloc(HUGE_PAGE, bytes);
+  void *pointer = NULL; /* aligned_alloc would want a multiple of HUGE_PAGE */
+  if (posix_memalign(&pointer, HUGE_PAGE, bytes) != 0) return NULL;
 #ifdef MADV_HUGEPAGE
-  if (pointer) (void)madvise(pointer, bytes, MADV_HUGEPAGE);
+  (void)madvise(pointer, bytes, MADV_HUGEPAGE);
 #endif
   return pointer;
 }
