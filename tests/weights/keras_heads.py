@@ -1,6 +1,7 @@
-"""A run with several heads, exported, in the real Keras: thaw's own predictions, output by output, and Keras goes on training it.
+"""A run with several heads, exported, in the real Keras: thaw's own predictions, output by output, the checkpoint's optimiser state in
+Keras' order of variables, and Keras goes on training it.
 
-    python keras_heads.py MODEL PREDICTIONS.h5 SHARD.h5 [SHARD.h5 ...]      (MODEL.h5 and MODEL.keras)
+    python keras_heads.py MODEL PREDICTIONS.h5 CHECKPOINT SHARD.h5 [SHARD.h5 ...]      (MODEL.h5 and MODEL.keras)
 """
 
 import os
@@ -15,7 +16,17 @@ import numpy as np
 LIMIT = 1e-5  # largest difference, of a probability or relative
 
 
-def main(path, predictions, *shards):
+def check_slots(model, checkpoint):
+    with h5py.File(checkpoint) as file:
+        for i, variable in enumerate(model.trainable_variables):
+            layer, name = variable.path.split("/")[-2:]
+            if f"optimizer/{layer}/{name}" not in file:
+                continue  # thawed later than this phase, or not at all
+            for s, slot in enumerate((model.optimizer._momentums[i], model.optimizer._velocities[i])):
+                assert np.array_equal(slot.numpy(), file[f"optimizer/{layer}/{name}/{s}"][...]), (layer, name, s)
+
+
+def main(path, predictions, checkpoint, *shards):
     with h5py.File(predictions) as file:
         expected, names = file["predictions"][...], [n.decode() if isinstance(n, bytes) else n for n in file.attrs["classes"]]
     images = np.concatenate([h5py.File(shard)["images"][...] for shard in sorted(shards)]).astype(np.float32)
@@ -23,6 +34,8 @@ def main(path, predictions, *shards):
     worst = 0
     for file in (f"{path}.h5", f"{path}.keras"):
         model = keras.models.load_model(file)
+        if file.endswith(".keras"):
+            check_slots(model, checkpoint)
         outputs = model.predict(images, verbose=0)
         assert list(dict.fromkeys(n.split(":")[0] for n in names)) == list(model.output_names)
         found = np.concatenate(outputs, axis=1)

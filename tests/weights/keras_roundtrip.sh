@@ -24,3 +24,4 @@ names=$("$program" "$folder" "$source/../shared/weights" "$@")
 # shellcheck disable=SC2086
 "$python" "$source/tests/weights/keras_roundtrip.py" "$program" "$folder" $names
 THAW_KERAS_PYTHON=$python bash "$source/tests/weights/export.sh" "$thaw" "$source"
+THAW_KERAS_PYTHON=$python THAW_HEADS_EXPORT_ONLY=1 bash "$source/tests/cli/heads.sh" "$thaw" "$source"
