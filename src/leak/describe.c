@@ -82,7 +82,7 @@ static void add_apart(const thaw_leaks *leaks, const thaw_leak_set *set, thaw_te
                       set[a].name, set[b].name);
 }
 
-thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *set, int64_t limit, thaw_text *out) {
+static thaw_status describe_found(const thaw_leaks *leaks, const thaw_leak_set *set, int64_t limit, thaw_text *out) {
   for (size_t first = 0, end; first < leaks->count; first = end) {
     int64_t samples = 0;
     for (end = first; end < leaks->count && same_pair(&leaks->leak[first], &leaks->leak[end]); end++)
@@ -92,18 +92,32 @@ thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *se
     for (int64_t i = 0; i < count && i < limit; i++) THAW_TRY(describe_one(&leaks->leak[first + (size_t)i], set, out));
     if (limit > 0 && count > limit) thaw_text_add(out, "    ... and %lld more\n", (long long)(count - limit));
   }
+  return out->failed ? THAW_ERR_MEMORY : THAW_OK;
+}
+
+thaw_status thaw_leaks_describe(const thaw_leaks *leaks, const thaw_leak_set *set, int64_t limit, thaw_text *out) {
+  THAW_TRY(describe_found(leaks, set, limit, out));
   add_apart(leaks, set, out);
   return out->failed ? THAW_ERR_MEMORY : THAW_OK;
 }
 
-thaw_status thaw_leaks_warn(const thaw_leaks *leaks, const thaw_leak_set *set, thaw_log *log) {
-  thaw_text text = {0};
-  thaw_status status = thaw_leaks_describe(leaks, set, 0, &text);
-  for (char *at = text.data, *end; status == THAW_OK && at && (end = strchr(at, '\n')); at = end + 1) {
+/* A warning for each line. */
+static void warn_lines(thaw_text *text, const char *hint, thaw_log *log) {
+  for (char *at = text->data, *end; at && (end = strchr(at, '\n')); at = end + 1) {
     *end = 0;
-    thaw_warn(log, "leak: %s (`thaw inspect --leaks` names them)", at + strspn(at, " "));
+    thaw_warn(log, "leak: %s%s", at + strspn(at, " "), hint);
   }
-  thaw_text_clear(&text);
+}
+
+thaw_status thaw_leaks_warn(const thaw_leaks *leaks, const thaw_leak_set *set, thaw_log *log) {
+  thaw_text found = {0}, apart = {0};
+  thaw_status status = describe_found(leaks, set, 0, &found);
+  add_apart(leaks, set, &apart);
+  if (status == THAW_OK && (found.failed || apart.failed)) status = THAW_ERR_MEMORY;
+  if (status == THAW_OK) warn_lines(&found, " (`thaw inspect --leaks` names them)", log);
+  if (status == THAW_OK) warn_lines(&apart, "", log);
+  thaw_text_clear(&found);
+  thaw_text_clear(&apart);
   return status;
 }
 

@@ -38,6 +38,15 @@ run 1 inspect --leaks shards1/train other/catalog.yaml -q
 grep -q 'groups and ids of shards1/train and other/catalog.yaml cannot be compared: .* one --id-key' out || complain "two keys: $(cat out)"
 run 1 inspect --leaks shards1/train shards3/train -q
 [ "$code" = 3 ] && grep -q ' groups\? in' out && ! grep -q 'cannot be compared' out || complain "one key: $(cat out)"
+cat >keys.yaml <<END
+name: keys
+backbone: {architecture: vgg16, input: [64, 64, 1], cut: block1_pool}
+head: [{layer: global_average_pooling}, {layer: dense, units: 2, activation: softmax}]
+data: {train: shards1/train/catalog.yaml, validation: other/catalog.yaml}
+training: {loss: categorical_crossentropy, batch_size: 4, phases: [{epochs: 1, optimizer: {name: adam}}]}
+END
+must_run 2 train keys.yaml -q
+grep -q 'leak: groups and ids of train and validation cannot be compared: .* one --id-key$' err || complain "a training with two keys: $(cat err)"
 must_run 1 import scans -o plain --size 64x64 --keep-ids -q
 strings plain/*.h5 | grep -q 'ct/Doe^Jane.dcm' || complain "--keep-ids does not keep ids"
 
