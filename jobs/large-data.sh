@@ -36,26 +36,39 @@ training:
     - {epochs: 1, optimizer: {name: adam, learning_rate: 1.0e-3}}
 YAML
 }
-# train MINUTES: seconds from start to end, the larger processor time and memory of two ranks; what they say goes to train.log
-train() {
+# ready: seconds from start to end without a step, the larger processor time and the memory of two ranks
+ready() {
   local start end
   rm -rf runs rank.*
   start=$(date +%s.%N)
   # A rank that ends with 75 would have mpirun kill the other's clock.
   mpirun -np 2 bash -c '/usr/bin/time -f "%U %S %M" -o "rank.$OMPI_COMM_WORLD_RANK" "$@" || [ $? = 75 ]' rank \
-    "$thaw" train job.yaml --max-time "$1" >train.log 2>&1 || { cat train.log >&2; return 1; }
+    "$thaw" train job.yaml --max-time 0.0001 >train.log 2>&1 || { cat train.log >&2; return 1; }
   end=$(date +%s.%N)
   cat rank.0 rank.1 | awk -v t="$start" -v e="$end" '$1 ~ /^[0-9.]+$/ { c = $1 + $2; if (c > most) most = c; m[n++] = $3 / 1024 }
     END { printf "| %.1f | %.1f | %.0f | %.0f ", e - t, most, m[0], m[1] }'
 }
-# row SAMPLES SHUFFLE LEAKS TITLE: until ready, then again with some seconds of steps
-row() {
-  local ready
-  job "$2" "$3" >job.yaml
-  ready=$(train 0.0001)
-  train "$(awk -v r="$ready" -v s="${SECONDS_OF_STEPS:-6}" 'BEGIN { split(r, part, "|"); print (part[2] + s) / 60 }')" >/dev/null
-  printf '| %s | %s %s' "$1" "$4" "$ready"
+# steps: some seconds of training, stopped by a signal
+steps() {
+  local launcher code=0
+  rm -rf runs
+  mpirun -np 2 "$thaw" train job.yaml >train.log 2>&1 &
+  launcher=$!
+  until grep -q '"start"' runs/large/log.jsonl 2>/dev/null; do
+    kill -0 $launcher || { cat train.log >&2; return 1; }
+    sleep 0.1
+  done
+  sleep "${SECONDS_OF_STEPS:-6}"
+  kill -USR1 $launcher || true
+  wait $launcher || code=$?
+  [ $code = 75 ] || [ $code = 0 ] || { cat train.log >&2; return 1; }
   tr '\r' '\n' <train.log | sed -n 's/^.*epoch 1\/1: \(.*\) samples in .* s (\(.*\)\/s), waited \(.*\) for images.*/| \1 | \2 | \3 |/p' | head -n 1 | grep . || echo '| | | |'
+}
+# row SAMPLES SHUFFLE LEAKS TITLE
+row() {
+  job "$2" "$3" >job.yaml
+  printf '| %s | %s %s' "$1" "$4" "$(ready)"
+  steps
 }
 
 [ $# -gt 0 ] || set -- 100000 10000000

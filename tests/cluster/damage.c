@@ -59,6 +59,7 @@ static thaw_status copy_file(const char *from, const char *to) {
   return status;
 }
 
+/* What `to` held is gone first, but for files of folders in it, which are written over. */
 static thaw_status copy_folder(const char *from, const char *to) {
   thaw_strings names = {0};
   THAW_TRY(thaw_folder_create(to));
@@ -72,7 +73,10 @@ static thaw_status copy_folder(const char *from, const char *to) {
   if (status == THAW_OK) status = thaw_folder_list(from, &names);
   for (size_t i = 0; i < names.count && status == THAW_OK; i++) {
     char *source = thaw_path_join(from, names.item[i]), *target = thaw_path_join(to, names.item[i]);
-    status = source && target ? copy_file(source, target) : THAW_ERR_MEMORY;
+    const bool whole = source && target;
+    status = !whole                       ? THAW_ERR_MEMORY
+             : thaw_folder_exists(source) ? copy_folder(source, target)
+                                          : copy_file(source, target);
     thaw_free(source);
     thaw_free(target);
   }

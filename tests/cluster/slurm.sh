@@ -68,6 +68,18 @@ finished() { # NAME JOB: waits for the end and compares
 died_in_init() { # LOG
   grep -qE 'Signal: Segmentation fault|MPI_Init' "$1" && grep -qE 'ompi_mpi_init|MPI_Init|mca_btl_tcp|mca_pml' "$1"
 }
+# start NAME [OPTION ...]: submits until some epochs are done; the job's number is in $id
+start() {
+  local attempt
+  for attempt in 1 2 3; do
+    id=$(submit "$@")
+    wait_for 90 eval "at_work $1 || over $id"
+    at_work "$1" && return
+    over "$id" && died_in_init "$1.log" || break
+    echo "note: $1 died in MPI_Init, attempt $attempt"
+  done
+  fail "$1 does not start: $(cat "$1.log")"
+}
 for attempt in 1 2 3; do
   control timeout 200 srun -N3 -n3 --mpi=pmix --kill-on-bad-exit=1 "$thaw" train job.yaml -o srun -q >srun.log 2>&1 && break
   died_in_init srun.log && [ ! -e srun/log.jsonl ] || break
@@ -77,8 +89,7 @@ done
 judge "none: srun --mpi=pmix, 3 nodes" "Slurm" $? "same bits as mpirun on 1 host"
 
 # USR1 to the batch script; the requeued job gets fewer nodes.
-id=$(submit usr1 --nodes=3)
-wait_for 90 at_work usr1 || fail "usr1 does not start: $(cat usr1.log)"
+start usr1 --nodes=3
 control scancel -b -s USR1 "$id"
 wait_for 60 grep -q "stopped with a checkpoint, requeued" usr1.log || fail "usr1: no requeue: $(tail -5 usr1.log)"
 wait_for 30 is "$id" PENDING
@@ -87,8 +98,7 @@ finished usr1 "$id"
 judge "USR1, requeue on 2 of 3 nodes" "Slurm" $? "checkpoint, code 75, requeued by itself: same bits"
 
 # A more urgent job takes the nodes away: TERM with a grace time, then requeued by Slurm.
-id=$(submit preempted --nodes=3)
-wait_for 90 at_work preempted || fail "preempted does not start: $(cat preempted.log)"
+start preempted --nodes=3
 urgent=$(control sbatch --parsable -p urgent -N3 -n3 --exclusive -t 1 -o urgent.log --wrap "sleep 2")
 wait_for 90 over "$urgent" || fail "the urgent job does not run: $(control squeue)"
 finished preempted "$id"
@@ -96,8 +106,7 @@ ended=$?
 if grep -q "a checkpoint was written" preempted.log; then how="stopped with a checkpoint"; elif grep -q CANCELLED preempted.log; then how="killed"; else how="waited for by the urgent job"; fi
 judge "a partition of higher priority" "Slurm" $ended "$how, finished: same bits"
 
-id=$(submit cancelled --nodes=2)
-wait_for 90 at_work cancelled || fail "cancelled does not start: $(cat cancelled.log)"
+start cancelled --nodes=2
 control scancel "$id"
 wait_for 60 over "$id"
 grep -q "stopped by .*a checkpoint was written" cancelled.log && [ -z "$(digest cancelled.log)" ] || fail "scancel: $(tail -5 cancelled.log)"
@@ -106,8 +115,7 @@ finished cancelled "$id"
 judge "scancel, submitted again on 1 node" "Slurm" $? "checkpoint on SIGTERM: same bits"
 
 # A node dies: its slurmd and everything on it.
-id=$(submit dead --nodes=2-3)
-wait_for 90 at_work dead || fail "dead does not start: $(cat dead.log)"
+start dead --nodes=2-3
 for process in $(ip netns pids ${net}2); do kill -KILL "$process"; done
 wait_for 120 eval "! is $id RUNNING" || fail "dead node: the job is still running"
 if over "$id"; then id=$(submit dead --nodes=2); fi

@@ -39,7 +39,7 @@ static char folder[64];
 static thaw_status write_shard(thaw_h5 *golden, const network *n) {
   uint8_t *pixels = thaw_new((size_t)SAMPLES * MOST_SIDE * MOST_SIDE * 3, 1);
   int32_t labels[SAMPLES];
-  char name[SAMPLES][8], *ids[SAMPLES], path[128], digest[65];
+  char name[SAMPLES][12], *ids[SAMPLES], path[128], digest[65];
   if (!pixels) return THAW_ERR_MEMORY;
   thaw_status status =
       thaw_h5_read(golden, "/data/images", THAW_H5_U8, (int64_t)SAMPLES * n->side * n->side * 3, pixels);
