@@ -114,6 +114,7 @@ static void texts_and_views(void **state) {
   assert_thaw_ok(thaw_dicom_values(dicom, 0, stored));
   for (int i = 0; i < 128 * 128; i++)
     assert_int_equal(((uint16_t *)full.pixels)[i], stored[i] + 32768); /* 16 bits stay */
+  thaw_image_clear(&lung);
   assert_thaw_fails(thaw_dicom_render(dicom, &view, 1, &lung), THAW_ERR_DATA, "frame 1 of 1");
   thaw_image_clear(&three), thaw_image_clear(&full);
   thaw_dicom_close(dicom);

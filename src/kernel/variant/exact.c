@@ -58,8 +58,7 @@ ALWAYS_INLINE void multiply(const int rows, const int vectors, const bool full, 
 #pragma GCC unroll 4
     for (int j = 0; j < 2 * vectors; j++)
       if (full || count > j * WIDE)
-        put_integers(sums + (size_t)i * g->k + j * WIDE, total[i][j] - (int64_t)base, full ? WIDE : count - j * WIDE,
-                     g->add);
+        put_integers(sums + (size_t)i * g->k + j * WIDE, total[i][j] - base, full ? WIDE : count - j * WIDE, g->add);
 }
 
 static void multiply_full(int rows, const group *g, const float *x, const float *dy, int64_t *sums) {

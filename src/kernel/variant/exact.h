@@ -13,7 +13,8 @@
 
 enum { WIDE = LANES / 2 };
 
-typedef int64_t lvec __attribute__((vector_size(4 * LANES)));
+/* Sums modulo 2^64: those of a slice that is too large overflow and are not used. */
+typedef uint64_t lvec __attribute__((vector_size(4 * LANES)));
 #ifdef __AVX512F__
 typedef __m512d dvec;
 ALWAYS_INLINE dvec dbroadcast(double a) {
@@ -93,7 +94,7 @@ ALWAYS_INLINE void put_rounded(vec a, double magic, bool add, int64_t *to, ivec 
   in_order(&a, most);
 #pragma GCC unroll 2
   for (int half = 0; half < 2; half++) {
-    lvec rounded = (lvec)(widen(a, half) + dbroadcast(magic)) - bits_of(magic);
+    lvec rounded = (lvec)(widen(a, half) + dbroadcast(magic)) - (uint64_t)bits_of(magic);
     if (add) rounded += load_integers(to + half * WIDE);
     store_integers(to + half * WIDE, rounded);
   }
