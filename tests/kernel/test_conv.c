@@ -219,15 +219,67 @@ static void impossible_layers_are_refused(void **state) {
   assert_int_equal(thaw_conv_create(isas[0], &d, &conv), THAW_ERR_USAGE);
 }
 
+/* Kernel [3][3][c][k] as the input gradient's [3][3][k][c], rotated. */
+static float *turn(const float *kernel, size_t c, size_t k) {
+  float *turned = testing_unwritten(9 * c * k);
+  for (size_t t = 0; t < 9; t++)
+    for (size_t i = 0; i < c; i++)
+      for (size_t j = 0; j < k; j++) turned[((8 - t) * k + j) * c + i] = kernel[(t * c + i) * k + j];
+  return turned;
+}
+
+/* The batch, then each image alone. */
+static float *run_live(const problem *p, const thaw_isa *isa, const float *kernel, bool turned) {
+  thaw_conv *conv;
+  assert_int_equal(thaw_conv_create(isa, &p->desc, &conv), THAW_OK);
+  void *scratch = testing_unwritten(thaw_conv_live_scratch_bytes(conv) / 4);
+  float *y = testing_unwritten(p->y_count), *alone = testing_unwritten(p->y_count);
+  thaw_conv_run_live(conv, kernel, p->bias, turned, p->x, p->n, y, scratch);
+  for (int32_t i = 0; i < p->n; i++)
+    thaw_conv_run_live(conv, kernel, p->bias, turned, p->x + (size_t)i * p->x_image, 1, alone + (size_t)i * p->y_image,
+                       scratch);
+  testing_same(p->name, y, alone, p->y_count * sizeof *y);
+  thaw_free(scratch), thaw_free(alone);
+  thaw_conv_destroy(conv);
+  return y;
+}
+
+/* Weights transformed on their way, tiles that reach over the end in every combination, more images than one block. */
+static void live_matches_twin(void **state) {
+  (void)state;
+  static const int32_t shapes[][7] = {/* h w c k before after n */
+                                      {7, 7, 48, 64, 1, 1, 70},  {8, 8, 16, 17, 1, 1, 3},   {7, 8, 33, 40, 1, 1, 5},
+                                      {8, 6, 20, 144, 1, 1, 2},  {3, 3, 35, 16, 1, 1, 140}, {1, 4, 16, 50, 1, 1, 9},
+                                      {5, 16, 19, 32, 0, 0, 40}, {9, 5, 40, 16, 1, 0, 33},  {2, 13, 16, 16, 2, 2, 7}};
+  const thaw_isa *isas[2];
+  int count = testing_isas(isas);
+  for (size_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+    const int32_t *s = shapes[i / 2];
+    bool turned = i % 2;
+    problem p = {.n = s[6]};
+    p.desc =
+        (thaw_conv_desc){.h = s[0], .w = s[1], .c = s[2], .k = s[3], .kh = 3, .kw = 3, .stride_h = 1, .stride_w = 1};
+    p.desc.pad_top = p.desc.pad_left = s[4], p.desc.pad_bottom = p.desc.pad_right = s[5];
+    p.desc.activation = turned ? THAW_LINEAR : THAW_RELU;
+    make(&p);
+    float *other = turn(p.kernel, (size_t)s[2], (size_t)s[3]), *y[2];
+    for (int v = 0; v < count; v++) {
+      y[v] = run_live(&p, isas[v], turned ? other : p.kernel, turned);
+      testing_close(p.name, y[v], p.expected, p.y_count, 2e-5);
+    }
+    if (count == 2) testing_same(p.name, y[0], y[1], p.y_count * sizeof *y[0]);
+    for (int v = 0; v < count; v++) thaw_free(y[v]);
+    thaw_free(other);
+    end(&p);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(winograd_matches_twin),
-      cmocka_unit_test(winograd_in_many_blocks),
-      cmocka_unit_test(gemm_matches_twin),
-      cmocka_unit_test(gemm_in_many_blocks),
-      cmocka_unit_test(depthwise_matches_twin),
-      cmocka_unit_test(channels_of_one_buffer),
-      cmocka_unit_test(impossible_layers_are_refused),
+      cmocka_unit_test(live_matches_twin),       cmocka_unit_test(winograd_matches_twin),
+      cmocka_unit_test(winograd_in_many_blocks), cmocka_unit_test(gemm_matches_twin),
+      cmocka_unit_test(gemm_in_many_blocks),     cmocka_unit_test(depthwise_matches_twin),
+      cmocka_unit_test(channels_of_one_buffer),  cmocka_unit_test(impossible_layers_are_refused),
   };
   return cmocka_run_group_tests_name("conv", tests, NULL, NULL);
 }

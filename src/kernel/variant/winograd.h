@@ -13,9 +13,15 @@
 
 enum { POINTS = 36, TILE = 4, WINDOW = 6 };
 
+/* The tiles that take part in a point's products. */
+typedef struct winograd_range {
+  int first, count;
+} winograd_range;
+
 /* One call's constants. */
 typedef struct winograd_run {
   const thaw_conv *conv;
+  const winograd_range *range; /* [36]; NULL: all tiles at every point */
   const float *u, *bias, *scale, *shift;
   const float *x, *residual;
   float *y, *v, *m;
@@ -30,7 +36,7 @@ typedef struct winograd_run {
 winograd_run THAW_VARIANT(thaw_winograd_run)(const thaw_conv *conv);
 /* v = B^T x B for `count` tiles from `first` on. */
 void THAW_VARIANT(thaw_winograd_input)(const winograd_run *r, int64_t first, int count);
-/* m = v * u for the output channels first_k .. first_k + width. */
+/* m = v * u for the output channels first_k .. first_k + width, of `count` tiles or those of r->range. */
 void THAW_VARIANT(thaw_winograd_products)(const winograd_run *r, int count, int32_t first_k, int32_t width);
 /* y = activation(A^T m A + bias + residual), pooled where the plan says so. */
 void THAW_VARIANT(thaw_winograd_output)(const winograd_run *r, int64_t first, int count, int32_t first_k,
