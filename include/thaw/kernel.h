@@ -93,7 +93,8 @@ void thaw_conv_run(const thaw_conv *conv, const void *packed, const float *x, in
 /* Live 3x3 convolutions with strides 1 (algorithm WINOGRAD, no residual, pooling or prologue), whose weights change in
  * every step. `turned`: the kernel is [3][3][k][c] and is rotated by 180 degrees, as the input gradient wants it.
  * Either packed for many images, or transformed panel by panel while they are used, which is faster for few tiles
- * (small maps, at most 64 tiles), needs no packed block and fewer products: F(3, 3) where a map ends within a tile. */
+ * (small maps, at most 128 tiles an image), needs no packed block and fewer products: F(3, 3) where a map ends within a
+ * tile. */
 void thaw_conv_pack_turned(const thaw_conv *conv, const float *kernel, void *packed);
 size_t thaw_conv_live_scratch_bytes(const thaw_conv *conv);
 void thaw_conv_run_live(const thaw_conv *conv, const float *kernel, const float *bias, bool turned, const float *x,
