@@ -70,9 +70,12 @@ static thaw_status parse(cli_context *cli, predict_options *o) {
   return THAW_OK;
 }
 
-/* A network with several outputs under a class loss, or one sigmoid output. */
+/* A network with several outputs under a class loss, or one sigmoid output. Several sigmoid outputs are labels, of
+ * which any number may hold. */
 static bool classifies(const thaw_session *s) {
-  return !s->heads && (s->loss->fused != THAW_LINEAR || s->loss->probabilities);
+  if (s->heads) return false;
+  return s->loss->probabilities || s->loss->fused == THAW_SOFTMAX ||
+         (s->loss->fused == THAW_SIGMOID && s->outputs == 1);
 }
 
 static thaw_status write_rows(cli_context *cli, const thaw_session *s, const char *path, int64_t count, const float *y,

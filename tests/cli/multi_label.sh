@@ -83,6 +83,8 @@ edema = next(q for q in e["questions"] if q["name"] == "Edema")
 assert edema["auroc"][0] > 0.8, edema["auroc"]
 assert {(g["column"], g["value"]) for g in e["subgroups"]} >= {("Sex", "Male"), ("Sex", "Female")}
 PY
+must_run 1 predict runs/ignore shards/test -o rows.csv -q
+grep -q '^id,Edema,' rows.csv || complain "several labels are no choice of one class: $(head -1 rows.csv)"
 must_run 1 evaluate runs/ones -q
 must_run 1 compare runs/ignore runs/ones
 grep -q 'undefined: no positive' out || complain "compare does not name the label without a positive: $(cat out)"

@@ -52,10 +52,10 @@ seeds() {
 # is_hdf5 TARGET: whether its inputs reach libhdf5 as they are.
 is_hdf5() { [ "$1" = hdf5 ] || [ "$1" = keras ]; }
 
-# in_libhdf5 TARGET FILE: whether the innermost frame that is not the sanitizer's is the library's.
+# in_libhdf5 TARGET FILE: whether the innermost frame that is neither the sanitizer's nor the C library's is this library's.
 in_libhdf5() {
   { timeout 60 "$folder/tests/fuzz/fuzz_$1" -timeout=10 "$2" 2>&1 || true; } | grep -E '^ +#[0-9]+ ' |
-    grep -vE 'sanitizer|fuzzer::|libc\.so|__asan|Asan|__interceptor' | head -1 | grep -q libhdf5
+    grep -vE 'sanitizer|fuzzer::|libc\.so|sysdeps|__asan|Asan|__interceptor| in (str[a-z]+|[a-z]*alloc) ' | head -1 | grep -q libhdf5
 }
 
 # judge TARGET FILE: a crash or an endless loop of the library must become one line of the command, and exit code 3. (The
