@@ -16,7 +16,7 @@ static const char details[] =
     "  thaw report runs/chest-vgg16\n";
 
 /* [collective] The data sheet is made anew where the job and its data can still be read. */
-static thaw_status draw_data(cli_context *cli, const char *run, bool samples) {
+static thaw_status draw_data(cli_context *cli, const char *run, bool samples, bool *heads) {
   char *path = thaw_path_join(run, "job.yaml");
   bool there = path && thaw_file_exists(path);
   thaw_job *job = NULL;
@@ -28,18 +28,20 @@ static thaw_status draw_data(cli_context *cli, const char *run, bool samples) {
   else if (job)
     status = cli_share_status(cli, cli_is_root(cli) ? cli_report_data(run, job, samples) : THAW_OK);
   bool failed = status != THAW_OK && job;
+  *heads = job && job->heads_count;
   thaw_job_destroy(job);
   thaw_free(path);
   return failed ? status : THAW_OK;
 }
 
-/* Heat maps need the network and data, so they are made apart. */
-static void tell(cli_context *cli, const char *run) {
+/* Heat maps need the network and data, so they are made apart; those of several heads cannot be had. */
+static void tell(cli_context *cli, const char *run, bool heads) {
   char *sheet = thaw_path_join(run, "explain/sheet.png");
   const bool maps = sheet && thaw_file_exists(sheet);
   thaw_free(sheet);
   thaw_info(cli->log, "wrote %s/report.html", run);
-  if (!maps) thaw_info(cli->log, "no heat maps in it: `thaw explain %s DATA --top-losses`, and report again", run);
+  if (!maps && !heads)
+    thaw_info(cli->log, "no heat maps in it: `thaw explain %s DATA --top-losses`, and report again", run);
 }
 
 thaw_status cli_report(cli_context *cli) {
@@ -58,9 +60,10 @@ thaw_status cli_report(cli_context *cli) {
   if (cli->done) return THAW_OK;
   for (int32_t i = 0; i < cli->arguments; i++) {
     const char *run = cli->argument[i];
-    THAW_TRY(draw_data(cli, run, samples));
+    bool heads = false;
+    THAW_TRY(draw_data(cli, run, samples, &heads));
     THAW_TRY(cli_share_status(cli, cli_is_root(cli) ? thaw_report_html(run) : THAW_OK));
-    tell(cli, run);
+    tell(cli, run, heads);
   }
   return THAW_OK;
 }

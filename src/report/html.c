@@ -198,7 +198,7 @@ static thaw_status add_explanations(page *p) {
   char *path;
   THAW_TRY(find_file(p, "explain/sheet.png", &path));
   if (!path) {
-    add_explain_hint(p);
+    if (!thaw_yaml_get(p->evaluation.root, "heads")) add_explain_hint(p); /* several cannot be explained */
     return THAW_OK;
   }
   thaw_free(path);
