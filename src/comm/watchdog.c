@@ -126,12 +126,18 @@ static void note(peer *from, const packet *p, double now) {
   from->call[CALL - 1] = 0;
 }
 
+/* Whoever sent END tells why. A launcher kills all others as soon as one rank has ended, so he is let go first. */
+static void obey(void) {
+  poll(NULL, 0, 1000);
+  _exit(thaw_exit_code(THAW_ERR_RUN));
+}
+
 static void receive(comm_watchdog *w, double now) {
   packet p;
   ssize_t got;
   while ((got = recv(w->socket, &p, sizeof p, MSG_DONTWAIT)) > 0) {
     if (got != sizeof p || p.token != w->token || p.rank < 0 || p.rank >= w->comm->size) continue;
-    if (p.kind == END) _exit(thaw_exit_code(THAW_ERR_RUN)); /* whoever sent it tells why */
+    if (p.kind == END) obey();
     note(&w->peer[p.rank], &p, now);
     if (p.kind == BEAT && w->comm->rank == 0) send_packet(w, p.rank, ANSWER);
   }
