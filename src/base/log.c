@@ -54,6 +54,26 @@ thaw_status thaw_log_create(FILE *stream, thaw_level level, thaw_log **out) {
   return THAW_OK;
 }
 
+/* In one write: a process that is stopped or killed leaves no half line, in which another rank's message would hide. */
+static void put_line(FILE *stream, const char *prefix, const char *format, va_list arguments) THAW_PRINTF(3, 0);
+static void put_line(FILE *stream, const char *prefix, const char *format, va_list arguments) {
+  char line[4096];
+  const size_t head = strlen(prefix), room = sizeof line - head - 1;
+  va_list again;
+  va_copy(again, arguments);
+  memcpy(line, prefix, head);
+  int length = vsnprintf(line + head, room, format, arguments);
+  if (length >= 0 && (size_t)length < room) {
+    line[head + (size_t)length] = '\n';
+    fwrite(line, 1, head + (size_t)length + 1, stream);
+  } else {
+    fputs(prefix, stream);
+    vfprintf(stream, format, again);
+    fputc('\n', stream);
+  }
+  va_end(again);
+}
+
 static void end_line(thaw_log *log) {
   if (!log->drawing) return;
   fputc('\n', log->stream);
@@ -77,8 +97,7 @@ static void print(thaw_log *log, thaw_level level, const char *format, va_list a
 static void print(thaw_log *log, thaw_level level, const char *format, va_list arguments) {
   if (!log || log->level < level) return;
   end_line(log);
-  vfprintf(log->stream, format, arguments);
-  fputc('\n', log->stream);
+  put_line(log->stream, "", format, arguments);
   fflush(log->stream);
 }
 
@@ -109,9 +128,7 @@ void thaw_warn(thaw_log *log, const char *format, ...) {
   fflush(log->stream);
   va_list arguments;
   va_start(arguments, format);
-  fputs("warning: ", stderr);
-  vfprintf(stderr, format, arguments);
-  fputc('\n', stderr);
+  put_line(stderr, "warning: ", format, arguments);
   va_end(arguments);
 }
 
@@ -165,12 +182,11 @@ static void draw(thaw_log *log) {
   char done[32], total[32], left[32];
   thaw_format_count(log->done, done);
   thaw_format_count(log->total, total);
-  if (log->terminal) fputs("\r\033[K", log->stream);
-  fprintf(log->stream, "%s: %s/%s %s, %.*f/s", log->title, done, total, log->unit, rate < 10 ? 2 : 0, rate);
-  if (rate > 0 && log->done < log->total)
-    fprintf(log->stream, ", %s left", thaw_format_seconds((double)(log->total - log->done) / rate, left));
-  if (log->note[0]) fprintf(log->stream, ", %s", log->note);
-  if (!log->terminal) fputc('\n', log->stream);
+  bool more = rate > 0 && log->done < log->total;
+  fprintf(log->stream, "%s%s: %s/%s %s, %.*f/s%s%s%s%s%s%s", log->terminal ? "\r\033[K" : "", log->title, done, total,
+          log->unit, rate < 10 ? 2 : 0, rate, more ? ", " : "",
+          more ? thaw_format_seconds((double)(log->total - log->done) / rate, left) : "", more ? " left" : "",
+          log->note[0] ? ", " : "", log->note, log->terminal ? "" : "\n");
   log->drawing = log->terminal;
   log->drawn = thaw_seconds();
   fflush(log->stream);

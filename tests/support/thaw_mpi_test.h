@@ -23,10 +23,19 @@ static inline void assert_all_ranks_at(bool ok, const char *text, int line) {
 }
 #define assert_all_ranks(ok) assert_all_ranks_at((ok), #ok, __LINE__)
 
+/* Sanitizers make some tests five times as slow. */
+static inline unsigned test_limit_seconds(void) {
+#ifdef __SANITIZE_ADDRESS__
+  return 280;
+#else
+  return 100;
+#endif
+}
+
 /* Runs the group on every rank; the exit code is the same everywhere. */
 #define thaw_mpi_main(tests, argc, argv)                                                                               \
   do {                                                                                                                 \
-    alarm(100);                                                                                                        \
+    alarm(test_limit_seconds());                                                                                       \
     if (thaw_comm_create(&(argc), &(argv), &test_comm) != THAW_OK) return 1;                                           \
     if (thaw_comm_rank(test_comm) != 0 && !freopen("/dev/null", "w", stdout)) return 1; /* rank 0 reports */           \
     int64_t test_failures = cmocka_run_group_tests(tests, NULL, NULL);                                                 \
