@@ -28,12 +28,12 @@ build() {
 }
 
 passed=0 failed=0 skipped=0 reasons="" parts=""
-# suite NAME FOLDER [CTEST OPTION ...]: runs ctest there, for at most 40 minutes, and adds to the counts. Each test has a limit of its own.
+# suite NAME FOLDER [CTEST OPTION ...]: runs ctest there, for at most an hour, and adds to the counts. Each test has a limit of its own.
 suite() {
   local name=$1 folder=$2 log=$2/ctest.log started=$SECONDS
   shift 2
-  timeout --kill-after=60 2400 ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" -R "$pattern" "$@" 2>&1 | tee "$log" ||
-    { [ "${PIPESTATUS[0]}" -lt 124 ] || { echo "run.sh: $name: not done after 40 minutes" && failed=$((failed + 1)); }; }
+  timeout --kill-after=60 3600 ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" -R "$pattern" "$@" 2>&1 | tee "$log" ||
+    { [ "${PIPESTATUS[0]}" -lt 124 ] || { echo "run.sh: $name: not done after an hour" && failed=$((failed + 1)); }; }
   parts+="$(printf '%-34s | %s s' "$name" $((SECONDS - started)))"$'\n'
   reasons+=$(grep -h '^skipped: ' "$folder/Testing/Temporary/LastTest.log" 2>/dev/null || true)$'\n'
   passed=$((passed + $(grep -cE '^ *[0-9]+/[0-9]+ Test +#.* Passed ' "$log" || true)))
