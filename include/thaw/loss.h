@@ -26,6 +26,14 @@ typedef struct thaw_loss_ops {
   void (*evaluate_batch)(const void *config, const float *label, const float *y, int32_t rows, int32_t outputs,
                          double *scratch, double *value, float *dy);
 } thaw_loss_ops;
+/* Of several yes-or-no labels: not known. What the training takes it for (training.unknown_labels). */
+enum { THAW_LABEL_UNKNOWN = 255 };
+typedef enum thaw_unknown_policy { THAW_UNKNOWN_IGNORED, THAW_UNKNOWN_ZERO, THAW_UNKNOWN_ONE } thaw_unknown_policy;
+static inline float thaw_label_settle(float label, thaw_unknown_policy policy) {
+  if (label != THAW_LABEL_UNKNOWN || policy == THAW_UNKNOWN_IGNORED) return label;
+  return policy == THAW_UNKNOWN_ONE ? 1 : 0;
+}
+
 extern const thaw_loss_ops *const thaw_losses[]; /* NULL-terminated */
 const thaw_loss_ops *thaw_loss_find(const char *name);
 thaw_schema_list thaw_loss_schemas(void);

@@ -114,13 +114,8 @@ thaw_status cli_leaks_inspect(cli_context *cli, const char *const *path, int32_t
 
 /* ------------------------------------------------------------------ before an evaluation */
 
-/* [collective] */
-static thaw_status find(cli_context *cli, const thaw_leak_set *set, int32_t sets, thaw_leaks *leaks) {
-  const thaw_leak_options options = {.distance = THAW_LEAK_DISTANCE, .stored_only = true};
-  return thaw_leaks_find(cli->comm, set, sets, &options, cli->log, leaks);
-}
-
 thaw_status cli_leaks_evaluate(cli_context *cli, const thaw_job *job, thaw_catalog *evaluated) {
+  const thaw_leak_options options = {.distance = THAW_LEAK_DISTANCE, .stored_only = true};
   thaw_leak_set set[2] = {0};
   thaw_leaks leaks;
   if (job->data.leaks == THAW_LEAKS_IGNORE || open_set(cli, "train", job->data.train, &set[0]) != THAW_OK)
@@ -129,7 +124,7 @@ thaw_status cli_leaks_evaluate(cli_context *cli, const thaw_job *job, thaw_catal
   thaw_status status = THAW_OK;
   if (strcmp(thaw_catalog_info(set[0].catalog)->digest, thaw_catalog_info(evaluated)->digest) == 0)
     thaw_warn(cli->log, "the evaluated data is the training data: this says nothing of new images");
-  else if ((status = find(cli, set, 2, &leaks)) == THAW_OK) {
+  else if ((status = thaw_leaks_find(cli->comm, set, 2, &options, cli->log, &leaks)) == THAW_OK) {
     status = cli_share_status(cli, cli_is_root(cli) ? thaw_leaks_warn(&leaks, set, cli->log) : THAW_OK);
     thaw_leaks_clear(&leaks);
   }

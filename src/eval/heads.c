@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-static const float unknown_label = 255;
-
 /* ------------------------------------------------------------------ the labels of one head */
 
 static thaw_status find_column(const thaw_head *head, const char *name, const thaw_dataset_info *data, const char *path,
@@ -74,8 +72,8 @@ thaw_status thaw_head_data_open(const thaw_head *head, const thaw_dataset_info *
 }
 
 static float settle(thaw_label_kind kind, float value, int32_t unknown) {
-  if (kind != THAW_LABEL_MULTI || !(isnan(value) || value == unknown_label)) return value;
-  return unknown == 0 ? unknown_label : unknown == 2;
+  if (kind != THAW_LABEL_MULTI) return value;
+  return thaw_label_settle(isnan(value) ? THAW_LABEL_UNKNOWN : value, (thaw_unknown_policy)unknown);
 }
 
 thaw_status thaw_head_data_read(const thaw_head *head, const thaw_labels *labels, int64_t count, const char *path,
@@ -105,7 +103,7 @@ bool thaw_head_knows(const thaw_head_data *data, uint64_t sample) {
   bool any = false, all = true;
   for (int32_t k = 0; k < data->labels.width; k++) {
     float value = thaw_label(&data->labels, sample, k);
-    any |= value != unknown_label;
+    any |= value != THAW_LABEL_UNKNOWN;
     all &= !isnan(value);
   }
   return data->info.label_kind == THAW_LABEL_MULTI ? any : all;

@@ -45,8 +45,6 @@ thaw_status thaw_metric_parse(const char *name, thaw_metric *out) {
   return thaw_fail(THAW_ERR_USAGE, "unknown metric '%s' (known: accuracy, top_<k>_accuracy, mae, mse)", name);
 }
 
-static const float unknown_label = 255;
-
 static int32_t largest(const float *y, int32_t count) {
   int32_t best = 0;
   for (int32_t i = 1; i < count; i++)
@@ -58,7 +56,7 @@ static double accuracy(thaw_label_kind kind, const float *label, const float *y,
   if (kind == THAW_LABEL_CLASS && outputs > 1) return largest(y, outputs) == (int32_t)label[0];
   int32_t hits = 0, known = 0;
   for (int32_t i = 0; i < outputs; i++) {
-    if (kind == THAW_LABEL_MULTI && label[i] == unknown_label) continue;
+    if (kind == THAW_LABEL_MULTI && label[i] == THAW_LABEL_UNKNOWN) continue;
     hits += (y[i] > 0.5f) == (label[i] > 0.5f);
     known++;
   }
@@ -80,7 +78,7 @@ double thaw_metric_row(const thaw_metric *metric, thaw_label_kind kind, const fl
   double sum = 0;
   int32_t known = 0;
   for (int32_t i = 0; i < outputs; i++) {
-    if (kind == THAW_LABEL_MULTI && label[i] == unknown_label) continue;
+    if (kind == THAW_LABEL_MULTI && label[i] == THAW_LABEL_UNKNOWN) continue;
     known++;
     double truth = one_hot ? (int32_t)label[0] == i : label[i], error = y[i] - truth;
     sum += metric->kind == METRIC_ABSOLUTE ? fabs(error) : error * error;
@@ -93,7 +91,7 @@ int64_t thaw_labels_known(const thaw_dataset_info *data, const thaw_labels *labe
   int64_t known = 0;
   for (int64_t i = 0; i < data->count; i++) {
     int32_t column = 0;
-    while (column < labels->width && thaw_label(labels, (uint64_t)i, column) == unknown_label) column++;
+    while (column < labels->width && thaw_label(labels, (uint64_t)i, column) == THAW_LABEL_UNKNOWN) column++;
     known += column < labels->width;
   }
   return known;

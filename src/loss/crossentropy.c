@@ -129,8 +129,6 @@ static void sparse(const void *config, const float *label, const float *y, const
 }
 
 /* ------------------------------------------------------------------ binary */
-static const float unknown_label = 255;
-
 /* max(z,0) - z t + log(1 + exp(-|z|)); dz = sigmoid(z) - t. */
 static double binary_logit(double t, double z, double *derivative) {
   double decay = exp(-fabs(z));
@@ -153,7 +151,7 @@ static void binary(const void *config, const float *label, const float *y, const
     for (int32_t j = 0; j < outputs; j++) {
       size_t at = (size_t)row * (size_t)outputs + (size_t)j;
       double derivative = 0;
-      if (label[at] != unknown_label) {
+      if (label[at] != THAW_LABEL_UNKNOWN) {
         double t = smooth(label[at], smoothing, 0.5);
         sum += from_logits ? binary_logit(t, z[at], &derivative) : binary_value(t, y[at], &derivative);
       }

@@ -5,8 +5,6 @@
 #include <math.h>
 
 static const double clip_low = 1e-7f, clip_high = 1.0f - 1e-7f; /* keras.config.epsilon() */
-static const float unknown_label = 255;
-
 typedef struct focal_config {
   double gamma, alpha, label_smoothing;
   bool apply_class_balancing; /* binary only */
@@ -92,7 +90,7 @@ static void binary(const void *config, const float *label, const float *y, const
     for (int32_t j = 0; j < outputs; j++) {
       size_t at = (size_t)row * (size_t)outputs + (size_t)j;
       double derivative = 0;
-      if (label[at] != unknown_label) {
+      if (label[at] != THAW_LABEL_UNKNOWN) {
         double t = label[at] * (1 - c->label_smoothing) + 0.5 * c->label_smoothing;
         sum += binary_term(c, t, from_logits ? from_logit(t, z[at]) : from_probability(t, y[at]), &derivative);
       }

@@ -20,9 +20,9 @@ static void count_row(const thaw_session *s, const thaw_session_data *data, int6
   bool known = false, seen = false;
   for (int32_t c = 0; c < out->width; c++) {
     float label = thaw_label(data->labels, (uint64_t)i, c);
-    seen |= label != TRAIN_UNKNOWN_LABEL;
+    seen |= label != THAW_LABEL_UNKNOWN;
     if (out->training) label = train_known_label(s, label);
-    if (label == TRAIN_UNKNOWN_LABEL) continue;
+    if (label == THAW_LABEL_UNKNOWN) continue;
     known = true;
     ++*(label > 0.5f ? &out->yes[c] : &out->no[c]);
   }

@@ -18,13 +18,8 @@ static thaw_status find_class(const thaw_session *s, const char *name, size_t *o
                    near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "");
 }
 
-enum { UNKNOWN_IGNORED, UNKNOWN_ZERO, UNKNOWN_ONE };
-static const float unknown_label = TRAIN_UNKNOWN_LABEL;
-
 float train_known_label(const thaw_session *s, float label) {
-  int32_t policy = s->job->training.unknown_labels;
-  if (label != unknown_label || policy == UNKNOWN_IGNORED) return label;
-  return policy == UNKNOWN_ONE ? 1 : 0;
+  return thaw_label_settle(label, (thaw_unknown_policy)s->job->training.unknown_labels);
 }
 
 /* Negatives / positives of each label, over all training data. */
@@ -34,7 +29,7 @@ static thaw_status balance_labels(const thaw_session *s, double *weight) {
     int64_t count[2] = {0, 0};
     for (int64_t i = 0; i < info->count; i++) {
       float label = train_known_label(s, thaw_label(s->train.labels, (uint64_t)i, c));
-      if (label != unknown_label) count[label > 0.5f]++;
+      if (label != THAW_LABEL_UNKNOWN) count[label > 0.5f]++;
     }
     if (!count[1])
       return thaw_fail(THAW_ERR_DATA, "%s: training.class_weights: label '%s' has no positive in the training data",
@@ -108,7 +103,7 @@ static void evaluate_terms(const train_step *step, const thaw_share *part, const
     double sum = 0;
     for (size_t j = 0; j < outputs; j++) {
       size_t at = (size_t)i * outputs + j;
-      double weight = label[at] == unknown_label ? 0 : 1 + (step->class_weight[j] - 1) * label[at];
+      double weight = label[at] == THAW_LABEL_UNKNOWN ? 0 : 1 + (step->class_weight[j] - 1) * label[at];
       sum += step->term[at] * weight;
       step->dy[at] = (float)(step->dy[at] * weight);
     }
@@ -130,7 +125,7 @@ void train_evaluate_loss(const train_step *step, const thaw_share *part, const f
 
 void train_settle_unknown(const train_step *step, int32_t samples, float *label) {
   const thaw_session *s = step->session;
-  if (s->train.info->label_kind != THAW_LABEL_MULTI || s->job->training.unknown_labels == UNKNOWN_IGNORED) return;
+  if (s->train.info->label_kind != THAW_LABEL_MULTI || s->job->training.unknown_labels == THAW_UNKNOWN_IGNORED) return;
   for (size_t i = 0; i < (size_t)samples * (size_t)s->outputs; i++) label[i] = train_known_label(s, label[i]);
 }
 
@@ -192,8 +187,8 @@ static void mix_rows(float *own, const float *partner, float share, size_t n) {
 /* A label that is unknown in either is unknown in the mixture. */
 static void mix_labels(float *own, const float *partner, float share, size_t n, bool unknown_possible) {
   for (size_t i = 0; i < n; i++) {
-    bool known = !unknown_possible || (own[i] != unknown_label && partner[i] != unknown_label);
-    own[i] = known ? share * own[i] + (1 - share) * partner[i] : unknown_label;
+    bool known = !unknown_possible || (own[i] != THAW_LABEL_UNKNOWN && partner[i] != THAW_LABEL_UNKNOWN);
+    own[i] = known ? share * own[i] + (1 - share) * partner[i] : THAW_LABEL_UNKNOWN;
   }
 }
 

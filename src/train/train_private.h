@@ -292,7 +292,6 @@ thaw_status train_show_sampling(const thaw_session *session, const char *folder,
  * update.c) */
 /* [local] Whether class weights, mixup and accumulation go with data, loss and layers. */
 thaw_status train_samples_check(thaw_session *session);
-enum { TRAIN_UNKNOWN_LABEL = 255 }; /* of several yes-or-no labels */
 /* [local] A label as the loss of the training data sees it: unknown ones as training.unknown_labels says. */
 float train_known_label(const thaw_session *session, float label);
 /* [local] Warns of what the labels of training and validation data leave open (labels.c). THAW_ERR_DATA: none of the
