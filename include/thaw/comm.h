@@ -146,6 +146,9 @@ thaw_status thaw_exact_reduce(thaw_exact *exact, thaw_comm *comm, int64_t flags[
                               thaw_verdict *verdict_out, size_t *tensor_out, int64_t *slice_out) THAW_CHECKED;
 /* [local] out[tensor_size] = float(sum), one rounding to double and one to float per element. */
 void thaw_exact_get(const thaw_exact *exact, size_t tensor, float *out);
+/* [local] The same to be read only, until the next sum begins: where they lie already, otherwise in
+ * scratch[tensor_size]. */
+const float *thaw_exact_view(const thaw_exact *exact, size_t tensor, float *scratch);
 /* [local] One int32 per tensor, for checkpoints: floor(log2) of the sum over slices of the slice's largest |term|;
  * THAW_EXACT_UNKNOWN before the first step. */
 void thaw_exact_get_exponents(const thaw_exact *exact, int32_t *out);

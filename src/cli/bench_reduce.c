@@ -79,6 +79,7 @@ static thaw_status measure(cli_context *cli, const char *title, size_t count, co
   double start = thaw_seconds();
   int64_t again = 1;
   thaw_status status = thaw_agree(cli->comm, prepare(&r, count));
+  if (status == THAW_OK) status = thaw_exact_connect(r.exact, r.comm);
   for (int i = 0; again && status == THAW_OK; i++) {
     timing now = {0};
     status = run_once(&r, &now);

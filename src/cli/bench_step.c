@@ -129,8 +129,8 @@ static void update(cli_bench_step *s) {
   s->steps++;
   for (int32_t t = 0; t < thaw_live_tensors(s->live); t++) {
     thaw_param *param = thaw_live_tensor(s->live, t, NULL);
-    thaw_exact_get(s->exact, (size_t)t, s->gradient);
-    s->optimizer->update(s->optimizer_config, 1e-4, s->steps, param->value, s->gradient, s->slot[t],
+    const float *gradient = thaw_exact_view(s->exact, (size_t)t, s->gradient);
+    s->optimizer->update(s->optimizer_config, 1e-4, s->steps, param->value, gradient, s->slot[t],
                          thaw_param_count(param));
   }
 }

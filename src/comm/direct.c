@@ -12,9 +12,8 @@
 #include <string.h>
 
 enum {
-  DIRECT_MOST = 1 << 19, /* words of a message, 4 MiB: longer ones go through caches chunk by chunk */
-  DIRECT_PIECE = 2048,   /* words that are added, then converted, in the first-level cache */
-  DIRECT_LINE = 16       /* parts begin at cache lines, of floats too */
+  DIRECT_PIECE = 2048, /* words that are added, then converted, in the first-level cache */
+  DIRECT_LINE = 16     /* parts begin at cache lines, of floats too */
 };
 
 typedef struct direct_counts {
@@ -44,7 +43,10 @@ static void place(thaw_comm *comm, comm_direct *d) {
   d->terms = (int64_t *)(at + sizeof *d->counts);
   d->value = (float *)(d->terms + (size_t)comm->size * d->room);
   if (comm->node_rank == 0) memset(d->counts, 0, sizeof *d->counts);
-  memset(d->terms + (size_t)comm->node_rank * d->room, 0, d->room * sizeof *d->terms); /* on its rank's NUMA node */
+  /* Touched now, by the rank that will write it: on its NUMA node, and before others take the space. */
+  size_t rank = (size_t)comm->node_rank, ranks = (size_t)comm->size, first = d->room * rank / ranks;
+  memset(d->terms + rank * d->room, 0, d->room * sizeof *d->terms);
+  memset(d->value + first, 0, (d->room * (rank + 1) / ranks - first) * sizeof *d->value);
 }
 
 /* [collective] */
@@ -78,7 +80,7 @@ static thaw_status make_totals(thaw_comm *comm, size_t integers) {
 thaw_status comm_direct_connect(thaw_comm *comm, const void *tenant, size_t words, size_t integers,
                                 int64_t **message_out) {
   *message_out = NULL;
-  if (comm->size == 1 || comm->pipeline->nodes > 1 || words > DIRECT_MOST) return THAW_OK;
+  if (comm->size == 1 || comm->pipeline->nodes > 1) return THAW_OK;
   int64_t taken = comm->direct && comm->direct->tenant && comm->direct->tenant != tenant;
   THAW_TRY(thaw_comm_max_int(comm, &taken, 1));
   if (taken) return THAW_OK;

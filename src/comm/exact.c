@@ -328,6 +328,12 @@ void thaw_exact_get(const thaw_exact *exact, size_t tensor, float *out) {
     exact->loops->get(sums_of(exact, tensor), exact->size[tensor], ldexp(1.0, -exact->exponent[tensor]), out);
 }
 
+const float *thaw_exact_view(const thaw_exact *exact, size_t tensor, float *scratch) {
+  if (exact->floats) return exact->floats + exact->offset[tensor];
+  thaw_exact_get(exact, tensor, scratch);
+  return scratch;
+}
+
 void thaw_exact_get_exponents(const thaw_exact *exact, int32_t *out) {
   memcpy(out, exact->predicted, exact->tensors * sizeof *out);
 }

@@ -93,23 +93,32 @@ void train_averages_adopt(train_state *state, bool from_value) {
 
 /* ------------------------------------------------------------------ the update */
 
-/* The gradient of the loss with its regularisation, in step->gradient. */
-static thaw_param *total_gradient(train_step *step, int32_t t) {
+static thaw_param *param_of(const train_step *step, int32_t t) {
   const char *layer;
-  thaw_param *param = thaw_live_tensor(step->session->live, t, &layer);
+  return thaw_live_tensor(step->session->live, t, &layer);
+}
+
+/* The gradient of the loss with its regularisation, in step->gradient. */
+static float *total_gradient(train_step *step, int32_t t) {
   thaw_exact_get(step->exact, (size_t)t, step->gradient);
-  add_regularization(param, step->gradient, step->state[t]->count);
-  return param;
+  add_regularization(param_of(step, t), step->gradient, step->state[t]->count);
+  return step->gradient;
 }
 
 /* Over all live tensors, for the global norm; the gradients are then taken from the exact sums once more. */
 static double all_squares(train_step *step) {
   double sum = 0;
-  for (int32_t t = 0; t < step->tensors; t++) {
-    total_gradient(step, t);
-    sum += thaw_square_sum(step->gradient, step->state[t]->count);
-  }
+  for (int32_t t = 0; t < step->tensors; t++) sum += thaw_square_sum(total_gradient(step, t), step->state[t]->count);
   return sum;
+}
+
+/* What the optimiser is given: regularised and clipped, or as the sum is, which saves a copy. */
+static const float *final_gradient(train_step *step, int32_t t, const thaw_optim_common *common, double squares) {
+  const thaw_param *param = param_of(step, t);
+  bool clipped = common->clipnorm > 0 || common->global_clipnorm > 0 || common->clipvalue > 0;
+  if (!clipped && param->l1 == 0 && param->l2 == 0) return thaw_exact_view(step->exact, (size_t)t, step->gradient);
+  thaw_optim_clip(common, squares, total_gradient(step, t), step->state[t]->count);
+  return step->gradient;
 }
 
 void train_update(train_step *step, const thaw_choice *optimizer) {
@@ -119,13 +128,12 @@ void train_update(train_step *step, const thaw_choice *optimizer) {
   double squares = common->global_clipnorm > 0 ? all_squares(step) : 0;
   for (int32_t t = 0; t < step->tensors; t++) {
     train_tensor *state = step->state[t];
-    thaw_param *param = total_gradient(step, t);
-    thaw_optim_clip(optimizer->config, squares, step->gradient, state->count);
+    const float *gradient = final_gradient(step, t, common, squares);
     double rate = step->factor ? step->rate * step->factor[t] : step->rate;
     state->steps++;
     void (*update)(const void *, double, int64_t, float *, const float *, float *const *, size_t) =
         state->rank == 1 && ops->update_vector ? ops->update_vector : ops->update;
-    update(optimizer->config, rate, state->steps, param->value, step->gradient, state->slot, state->count);
+    update(optimizer->config, rate, state->steps, param_of(step, t)->value, gradient, state->slot, state->count);
     if (state->average) follow(state, momentum);
   }
   if (step->coupled) thaw_live_update_statistics(step->session->live);

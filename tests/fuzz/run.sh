@@ -68,15 +68,23 @@ judge() {
   [ "$code" = 3 ] && [ "$(grep -c . "$probe/err")" = 1 ] && grep -q '^error: ' "$probe/err"
 }
 
+# processor_seconds BEFORE AFTER: of the children between two outputs of `times`. A busy machine fuzzes less than its clock says.
+processor_seconds() {
+  sed 's/[ms]/ /g' "$1" "$2" | awk 'NR % 2 == 0 { seconds = 60 * ($1 + $3) + $2 + $4 - seconds } END { printf "%d", seconds }'
+}
+
 # fuzz TARGET: one line; fails after a finding.
 fuzz() {
-  local more=() log=$folder/$1.log found=0 library=0
+  local more=() log=$folder/$1.log found=0 library=0 used
   [ -x "$folder/tests/fuzz/fuzz_$1" ] || { echo "fuzz_$1: not in this build" && return; }
   seeds "$1"
   if is_hdf5 "$1"; then more=(-fork=1 -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1 -max_len=65536); fi
+  times >"$probe/before"
   "$folder/tests/fuzz/fuzz_$1" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=3000 -malloc_limit_mb=3000 \
     -dict=tests/fuzz/keywords.dict -artifact_prefix="$folder/findings/$1/" "${more[@]}" "$folder/corpus/$1" \
     "$folder/seeds/$1" >"$log" 2>&1 || true
+  times >"$probe/after"
+  used=$(processor_seconds "$probe/before" "$probe/after")
   for input in "$folder/findings/$1"/*; do
     [ -e "$input" ] || continue
     if is_hdf5 "$1" && judge "$1" "$input"; then
@@ -85,7 +93,7 @@ fuzz() {
       found=$((found + 1)) && echo "finding: $input"
     fi
   done
-  echo "fuzz_$1: $seconds seconds, $(find "$folder/corpus/$1" -type f | wc -l) inputs in the corpus, $found findings$(
+  echo "fuzz_$1: $seconds seconds, $used of a processor, $(find "$folder/corpus/$1" -type f | wc -l) inputs in the corpus, $found findings$(
     [ $library = 0 ] || echo ", $library crashes of libhdf5 that the command survived")"
   [ $found = 0 ]
 }
