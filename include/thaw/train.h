@@ -160,6 +160,9 @@ typedef struct thaw_train_result {
   bool maximize;
 } thaw_train_result;
 void thaw_train_result_clear(thaw_train_result *result);
+/* [local] For a program that only trains, at its start: TERM, USR1 and USR2 that come before thaw_train are remembered
+ * and stop it at its first step, rather than ending the process. */
+void thaw_train_expect_signals(void);
 /* [collective] THAW_STOPPED after a signal and a checkpoint. */
 thaw_status thaw_train(thaw_comm *comm, const thaw_job *job, const thaw_train_options *options, thaw_log *log,
                        thaw_train_result *out) THAW_CHECKED;

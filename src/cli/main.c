@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/quarantine.h"
 #include "thaw/memory.h"
+#include "thaw/train.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -100,6 +101,7 @@ int main(int argc, char **argv) {
   int code;
   if (cli_is_quarantine(argc, argv, &code)) return code;
   cli_context cli = {0};
+  if (argc > 1 && (!strcmp(argv[1], "train") || !strcmp(argv[1], "sweep"))) thaw_train_expect_signals();
   thaw_status status = thaw_comm_create(&argc, &argv, &cli.comm);
   if (status != THAW_OK) {
     fprintf(stderr, "error: %s\n", thaw_message());

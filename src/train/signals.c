@@ -27,11 +27,24 @@ static double slurm_deadline(void) {
   return thaw_seconds() + (left > 0 ? left : 0);
 }
 
-void train_signals_begin(train_signals *signals, bool keeps_time, double max_minutes) {
+static void watch(struct sigaction *before) {
   struct sigaction action = {.sa_handler = remember, .sa_flags = SA_RESTART};
   sigemptyset(&action.sa_mask);
-  caught = 0;
-  for (int i = 0; i < WATCHED; i++) sigaction(watched[i], &action, &signals->before[i]);
+  for (int i = 0; i < WATCHED; i++) sigaction(watched[i], &action, before ? &before[i] : NULL);
+}
+
+static bool is_watching(void) {
+  struct sigaction now;
+  return sigaction(watched[0], NULL, &now) == 0 && now.sa_handler == remember;
+}
+
+void thaw_train_expect_signals(void) {
+  watch(NULL);
+}
+
+void train_signals_begin(train_signals *signals, bool keeps_time, double max_minutes) {
+  if (!is_watching()) caught = 0;
+  watch(signals->before);
   signals->deadline = keeps_time ? slurm_deadline() : 0;
   if (keeps_time && max_minutes > 0) {
     double end = thaw_seconds() + 60 * max_minutes;

@@ -2,9 +2,9 @@
  *
  *     RANK CALL PATTERN NTH ACTION       e.g. "1 write /cache/ 3 kill"
  *
- * CALL: read, write, fsync or rename; PATTERN: part of the file's path; ACTION: kill (SIGKILL), stop (SIGSTOP), enospc,
- * eio, flip (one bit of what was read), or a number of microseconds to wait. From the NTH such call on, it happens each
- * time (flip: only then). RANK is a number or "all". */
+ * CALL: read, write, fsync or rename; PATTERN: part of the file's path; ACTION: kill (SIGKILL), stop (SIGSTOP), usr1
+ * (SIGUSR1), enospc, eio, flip (one bit of what was read), or a number of microseconds to wait. From the NTH such call
+ * on, it happens each time (flip, usr1: only then). RANK is a number or "all". */
 #include <dlfcn.h>
 #include <errno.h>
 #include <limits.h>
@@ -59,6 +59,7 @@ static int strike(const char *call, int file, const char *path, bool *flip_out) 
   if (count < wanted.nth) return 0;
   if (!strcmp(wanted.action, "kill")) kill(getpid(), SIGKILL);
   if (!strcmp(wanted.action, "stop")) kill(getpid(), SIGSTOP);
+  if (!strcmp(wanted.action, "usr1") && count == wanted.nth) kill(getpid(), SIGUSR1);
   if (!strcmp(wanted.action, "enospc")) return ENOSPC;
   if (!strcmp(wanted.action, "eio")) return EIO;
   if (!strcmp(wanted.action, "flip") && flip_out) *flip_out = count == wanted.nth;

@@ -95,6 +95,14 @@ interrupt() { # NAME SIGNAL: SIGNAL goes to mpirun (which forwards USR1) or, for
   same_as reference "$name"
 }
 interrupt signalled USR1
+
+# A signal that comes before the training has begun, while rank 0 reads the job file.
+fault=$(dirname "$make_data")/../cluster/libfault.so
+code=0
+timeout 400 "$mpirun" 2 env LD_PRELOAD="$fault" THAW_FAULT="0 read job.yaml 1 usr1" "$thaw" train job.yaml -o early > early.log 2>&1 || code=$?
+[ $code -eq 75 ] || fail "a signal before the training: exit code $code: $(grep error: early.log)"
+run 3 early --resume || fail "resumed after a signal before the training: $(grep error: early.log)"
+same_as reference early
 interrupt killed KILL
 
 [ $failures -eq 0 ] && echo "same bits everywhere: $(digest reference)"
