@@ -47,6 +47,7 @@ static thaw_status fail_unknown(const char *path) {
     status = thaw_zip_open(path, &zip);
   else if (cli_is_hdf5(path))
     status = thaw_h5_open(path, &h5);
+  if (h5) status = thaw_h5_check_heaps(h5);
   thaw_h5_close(h5);
   thaw_zip_close(zip);
   if (status != THAW_OK) return status;

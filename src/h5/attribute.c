@@ -55,8 +55,9 @@ bool thaw_h5_has_attribute(thaw_h5 *file, const char *object, const char *name) 
   return found;
 }
 
-static thaw_status add_variable(const thaw_h5 *file, const char *object, const char *name, const attribute *at,
+static thaw_status add_variable(thaw_h5 *file, const char *object, const char *name, const attribute *at,
                                 thaw_strings *out) {
+  THAW_TRY(thaw_h5_check_heaps(file));
   char **text = thaw_new((size_t)at->count, sizeof *text);
   if (!text) return THAW_ERR_MEMORY;
   hid_t type = thaw_h5_make_string_type(H5T_VARIABLE, H5Tget_cset(at->type));

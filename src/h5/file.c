@@ -135,7 +135,8 @@ thaw_status thaw_h5_open_image(const char *path, const void *data, size_t size, 
   if (!prepare_library()) return thaw_fail(THAW_ERR_INTERNAL, "%s: HDF5 cannot be set up", path);
   thaw_h5 *file = make_file(path, false);
   if (!file) return THAW_ERR_MEMORY;
-  thaw_status status = open_image(file, data, size);
+  thaw_status status = thaw_h5_check_heap_image(file, data, size);
+  if (status == THAW_OK) status = open_image(file, data, size);
   if (status == THAW_OK)
     *out = file;
   else

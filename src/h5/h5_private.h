@@ -14,6 +14,8 @@ struct thaw_h5 {
   char *dataset_name;
   hid_t dataset;
   bool failed; /* a write was lost: the file cannot be committed */
+  bool heaps_checked;
+  int64_t damaged_heap; /* its offset, -1: none was found */
 };
 
 /* The serial library is one for the whole process and not thread-safe. Each public function holds the one (recursive)
@@ -38,6 +40,8 @@ thaw_status thaw_h5_shape(const thaw_h5 *file, const char *name, hid_t dataset, 
 /* THAW_ERR_DATA when a chunk that holds one of these rows is missing, or lacks the dataset's checksum. */
 thaw_status thaw_h5_check_chunks(const thaw_h5 *file, const char *name, hid_t dataset, const thaw_h5_info *info,
                                  int64_t first, int64_t rows) THAW_CHECKED;
+/* thaw_h5_check_heaps for an image that is about to be opened. */
+thaw_status thaw_h5_check_heap_image(thaw_h5 *file, const void *data, size_t size) THAW_CHECKED;
 /* Refuses to write into a file opened for reading. */
 thaw_status thaw_h5_check_writable(const thaw_h5 *file, const char *object) THAW_CHECKED;
 /* A dataset access list whose chunk cache holds two chunks (at least 1 MiB, at most 64 MiB); H5Pclose it. */

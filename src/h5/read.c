@@ -126,8 +126,9 @@ thaw_status thaw_h5_read_rows(thaw_h5 *file, const char *dataset, thaw_h5_type t
   return status;
 }
 
-static thaw_status read_variable(const thaw_h5 *file, const char *name, hid_t dataset, hid_t stored, hid_t space,
+static thaw_status read_variable(thaw_h5 *file, const char *name, hid_t dataset, hid_t stored, hid_t space,
                                  int64_t rows, thaw_strings *out) {
+  THAW_TRY(thaw_h5_check_heaps(file));
   hsize_t size = (hsize_t)rows;
   hid_t memory = H5Screate_simple(1, &size, NULL), type = thaw_h5_make_string_type(H5T_VARIABLE, H5Tget_cset(stored));
   char **text = thaw_new((size_t)rows, sizeof *text);

@@ -273,6 +273,36 @@ static void damaged_own_files_never_crash(void **state) {
   unlink(path);
 }
 
+/* Sizes in a global heap that make libhdf5 1.10 walk for ever: an object of no size, one whose size wraps round; and
+ * one that is longer than the heap. The file is refused before the library reads a string of variable length. */
+static void heaps_that_lead_nowhere_are_refused(void **state) {
+  static const struct {
+    uint16_t index;
+    uint64_t size;
+  } wrong[] = {{0, 0}, {1, UINT64_MAX - 15}, {1, 8192}, {0, UINT64_MAX}};
+  char *bytes, *text, path[] = "/tmp/thaw-h5-heap-XXXXXX";
+  size_t size;
+  thaw_h5 *file;
+  close(mkstemp(path));
+  assert_thaw_ok(thaw_file_read(*state, 1 << 20, &bytes, &size));
+  char *heap = memmem(bytes, size, "GCOL", 4);
+  assert_non_null(heap);
+  assert_thaw_ok(thaw_h5_open_image(*state, bytes, size, &file));
+  thaw_h5_close(file);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    memcpy(heap + 16, &wrong[i].index, sizeof wrong[i].index);
+    memcpy(heap + 24, &wrong[i].size, sizeof wrong[i].size);
+    assert_thaw_ok(thaw_file_write(path, bytes, size));
+    assert_thaw_ok(thaw_h5_open(path, &file));
+    for (int again = 0; again < 2; again++)
+      assert_thaw_fails(thaw_h5_get_text(file, "/", "backend", &text), THAW_ERR_DATA, "(a global heap) are damaged");
+    thaw_h5_close(file);
+    assert_thaw_fails(thaw_h5_open_image(path, bytes, size, &file), THAW_ERR_DATA, "(a global heap) are damaged");
+  }
+  thaw_free(bytes);
+  unlink(path);
+}
+
 #define ON_BOTH(test)                                                                                                  \
   cmocka_unit_test_prestate(test, (void *)(uintptr_t)fixture[0]),                                                      \
       cmocka_unit_test_prestate(test, (void *)(uintptr_t)fixture[1])
@@ -285,6 +315,7 @@ int main(void) {
       ON_BOTH(attributes_of_every_kind),
       ON_BOTH(ways_out_of_the_file_are_refused),
       ON_BOTH(truncated_files_never_crash),
+      ON_BOTH(heaps_that_lead_nowhere_are_refused),
       cmocka_unit_test(damaged_weight_files_never_crash),
       cmocka_unit_test(damaged_own_files_never_crash),
   };
