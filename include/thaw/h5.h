@@ -69,7 +69,7 @@ thaw_status thaw_h5_list(thaw_h5 *file, const char *group, thaw_strings *names_o
 thaw_status thaw_h5_describe(thaw_h5 *file, const char *dataset, thaw_h5_info *out) THAW_CHECKED;
 
 /* [local] THAW_ERR_DATA when variable-length strings lie in a damaged collection, of which the library would not come
- * to an end. The file is looked through once, before the first such string is read, or by this call. */
+ * to an end. A file of up to 4 GiB is looked through once, before the first such string is read, or by this call. */
 thaw_status thaw_h5_check_heaps(thaw_h5 *file) THAW_CHECKED;
 /* Reads every object, attribute and value once, about `bytes` of values at most, and keeps nothing: what a process of
  * its own does with a file that may be hostile, for the library crashes on some. The status is that of the last object

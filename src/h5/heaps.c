@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 enum { MARK = 8, OBJECT_MARK = 8, BLOCK = 1 << 16 };
+static const uint64_t most_bytes = (uint64_t)4 << 30; /* larger files are data sets, not weights of somebody else */
 static const unsigned char mark[MARK] = {'G', 'C', 'O', 'L', 1}; /* version 1, three zeros */
 
 /* A file, or its bytes in memory. */
@@ -79,7 +80,7 @@ static bool is_walkable(const bytes *b, uint64_t at) {
 static int64_t find_damaged(bytes *b) {
   unsigned char block[BLOCK];
   size_t got;
-  if (!find_length_bytes(b)) return -1;
+  if (b->size > most_bytes || !find_length_bytes(b)) return -1;
   for (uint64_t at = 0; (got = fetch(b, at, block, BLOCK)) >= MARK; at += got - (MARK - 1)) {
     const unsigned char *end = block + got, *found = block;
     while ((found = memmem(found, (size_t)(end - found), mark, MARK))) {
