@@ -31,6 +31,13 @@ static thaw_status bind_tensors(cli_bench_step *s, size_t *largest_out) {
   return thaw_exact_create(size, (size_t)tensors, &s->exact);
 }
 
+/* The largest share that a rank is dealt. */
+static int32_t most_samples(const cli_bench_step *s, const cli_bench_options *options) {
+  int32_t ranks = thaw_comm_size(s->comm), slices = (options->batch + options->slice - 1) / options->slice;
+  int32_t most = (slices + ranks - 1) / ranks * options->slice;
+  return most < options->batch ? most : options->batch;
+}
+
 thaw_status cli_bench_step_create(cli_bench_step *s, const cli_bench_options *options, int64_t samples) {
   size_t rows = (size_t)options->batch, largest = 0;
   if (!(s->arena = thaw_arena_create())) return THAW_ERR_MEMORY;
@@ -39,7 +46,7 @@ thaw_status cli_bench_step_create(cli_bench_step *s, const cli_bench_options *op
   s->classes = (size_t)thaw_graph_view(s->graph, thaw_graph_count(s->graph) - 1)->layer.output.c;
   THAW_TRY(thaw_step_share_create(&s->epoch, thaw_comm_size(s->comm), &s->share));
   THAW_TRY(thaw_graph_cut(s->graph, &s->cut));
-  thaw_live_options live = {.max_samples = options->batch,
+  thaw_live_options live = {.max_samples = most_samples(s, options),
                             .slice = options->slice,
                             .limit = THAW_LIVE_LIMIT,
                             .fuse = true,
