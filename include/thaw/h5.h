@@ -73,7 +73,8 @@ thaw_status thaw_h5_describe(thaw_h5 *file, const char *dataset, thaw_h5_info *o
 thaw_status thaw_h5_check_heaps(thaw_h5 *file) THAW_CHECKED;
 /* Reads every object, attribute and value once, about `bytes` of values at most, and keeps nothing: what a process of
  * its own does with a file that may be hostile, for the library crashes on some. The status is that of the last object
- * that was read; a tree without end is THAW_ERR_DATA. */
+ * that was read; a tree without end is THAW_ERR_DATA, a value for which the library did not get the memory that it
+ * asked for THAW_ERR_MEMORY. */
 thaw_status thaw_h5_walk(thaw_h5 *file, int64_t bytes) THAW_CHECKED;
 
 /* --- reading datasets: converted to `type`, row-major; rows are along the first dimension --- */

@@ -19,7 +19,7 @@ extern char **environ;
 
 static const char word[] = "--read-alone";
 static const int64_t most_bytes = (int64_t)4 << 30; /* read of one file; larger ones are data sets */
-enum { SECONDS = 10, BYTES_PER_SECOND = 20 << 20, SURVIVED = 0 };
+enum { SECONDS = 10, BYTES_PER_SECOND = 20 << 20, SURVIVED = 0, STARVED = 99 };
 
 /* ------------------------------------------------------------------ the process */
 
@@ -32,7 +32,7 @@ static void set_limit(int what, rlim_t value) {
 static void set_limits(int64_t size) {
   set_limit(RLIMIT_CORE, 0);
   set_limit(RLIMIT_CPU, (rlim_t)(SECONDS + size / BYTES_PER_SECOND));
-#ifndef __SANITIZE_ADDRESS__
+#ifndef THAW_ADDRESS_SANITIZER
   set_limit(RLIMIT_AS, (rlim_t)(4 * size + ((int64_t)2 << 30)));
 #endif
 }
@@ -50,7 +50,8 @@ static thaw_status open_archive(const char *path, thaw_h5 **out) {
   return status;
 }
 
-/* What a reader will say of the file is the reader's affair: here only surviving counts. */
+/* What a reader will say of the file is the reader's affair: here only surviving counts, and how much memory is asked
+ * for: the library would take, and touch, the gigabytes that a few bytes of a damaged file announce. */
 static int read_alone(const char *path) {
   thaw_h5 *file;
   set_limits(thaw_file_size(path));
@@ -58,7 +59,7 @@ static int read_alone(const char *path) {
   if (status != THAW_OK) return SURVIVED;
   status = thaw_h5_walk(file, most_bytes);
   thaw_h5_close(file);
-  return SURVIVED;
+  return status == THAW_ERR_MEMORY ? STARVED : SURVIVED;
 }
 
 bool cli_is_quarantine(int argc, char **argv, int *code_out) {
@@ -97,6 +98,10 @@ static int start(const char *path, pid_t *process) {
 
 static thaw_status judge(const char *path, int state) {
   if (WIFEXITED(state) && WEXITSTATUS(state) == SURVIVED) return THAW_OK;
+  if (WIFEXITED(state) && WEXITSTATUS(state) == STARVED)
+    return thaw_fail(THAW_ERR_DATA,
+                     "%s: the HDF5 library asks for far more memory than the file is long: it is damaged or hostile",
+                     path);
   bool killed = WIFSIGNALED(state);
   if (killed && (WTERMSIG(state) == SIGXCPU || WTERMSIG(state) == SIGKILL))
     return thaw_fail(THAW_ERR_DATA,

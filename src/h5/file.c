@@ -18,24 +18,32 @@ void thaw_h5_leave(const int *guard) {
   if (*guard == 0) pthread_mutex_unlock(&library_lock);
 }
 
+typedef struct cause {
+  char *reason;
+  bool memory;
+} cause;
+
 /* Walking from the innermost record outward: the first one says what went wrong, the others who called it. Of a failed
  * system call only the system's own words are kept. */
-static herr_t keep_first(unsigned n, const H5E_error2_t *record, void *reason) {
+static herr_t keep_first(unsigned n, const H5E_error2_t *record, void *out) {
   if (n != 0) return 0;
+  cause *first = out;
   static const char mark[] = "error message = '";
   const char *text = strstr(record->desc, mark);
   text = text ? text + sizeof mark - 1 : record->desc;
-  *(char **)reason = thaw_format("%.*s", (int)strcspn(text, text == record->desc ? "" : "'"), text);
+  first->reason = thaw_format("%.*s", (int)strcspn(text, text == record->desc ? "" : "'"), text);
+  first->memory = record->min_num == H5E_CANTALLOC || record->min_num == H5E_NOSPACE;
   return 0;
 }
 
 thaw_status thaw_h5_fail(const thaw_h5 *file, thaw_status code, const char *object, const char *what) {
-  char *reason = NULL;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &reason);
+  cause first = {0};
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first, &first);
   H5Eclear2(H5E_DEFAULT);
+  if (first.memory) *file->note_starved = true;
   code = thaw_fail(code, "%s: %s%s%s%s%s", file->path, object ? object : "", object ? ": " : "", what,
-                   reason ? ": " : "", reason ? reason : "");
-  thaw_free(reason);
+                   first.reason ? ": " : "", first.reason ? first.reason : "");
+  thaw_free(first.reason);
   return code;
 }
 
@@ -65,6 +73,7 @@ static thaw_h5 *make_file(const char *path, bool temporary) {
   thaw_h5 *file = thaw_new(1, sizeof *file);
   if (!file) return NULL;
   file->file = file->dataset = H5I_INVALID_HID;
+  file->note_starved = &file->starved;
   file->path = thaw_copy_text(path);
   if (temporary) file->temporary = thaw_file_temporary(path);
   if (file->path && (file->temporary || !temporary)) return file;

@@ -13,7 +13,9 @@ struct thaw_h5 {
   /* The dataset used last stays open: its chunk cache then serves the next rows. */
   char *dataset_name;
   hid_t dataset;
-  bool failed; /* a write was lost: the file cannot be committed */
+  bool failed;        /* a write was lost: the file cannot be committed */
+  bool starved;       /* the library did not get the memory that it asked for */
+  bool *note_starved; /* the same, for functions to which the file is const */
   bool heaps_checked;
   int64_t damaged_heap; /* its offset, -1: none was found */
 };

@@ -115,5 +115,7 @@ static thaw_status walk(walker *w, const char *object, int depth) {
 
 thaw_status thaw_h5_walk(thaw_h5 *file, int64_t bytes) {
   walker w = {.file = file, .bytes_left = bytes};
-  return walk(&w, "/", 0);
+  thaw_status status = walk(&w, "/", 0);
+  if (file->starved) return THAW_ERR_MEMORY;
+  return status == THAW_ERR_MEMORY ? THAW_ERR_DATA : status; /* a block of our own: readers have limits for that */
 }

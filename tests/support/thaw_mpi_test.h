@@ -25,7 +25,7 @@ static inline void assert_all_ranks_at(bool ok, const char *text, int line) {
 
 /* Sanitizers make some tests five times as slow. */
 static inline unsigned test_limit_seconds(void) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef THAW_ADDRESS_SANITIZER
   return 280;
 #else
   return 100;
