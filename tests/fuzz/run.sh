@@ -70,7 +70,7 @@ inspect() {
 # thousands before it, and the library keeps lists of its own through all of them.
 judge() {
   local code alone=0
-  timeout 60 "$folder/tests/fuzz/fuzz_$1" -timeout=10 "$2" >"$probe/again" 2>&1 || alone=$?
+  timeout 60 "$folder/tests/fuzz/fuzz_$1" -timeout=10 -rss_limit_mb=0 -malloc_limit_mb=3000 "$2" >"$probe/again" 2>&1 || alone=$?
   [ $alone = 0 ] || in_libhdf5 || return 1
   cp "$2" "$probe/input.$1"
   code=$(inspect "$probe/input.$1")
