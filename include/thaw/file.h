@@ -15,6 +15,9 @@ thaw_status thaw_file_inflate(const char *path, size_t limit, unsigned char **ou
 /* `size` bytes of it from `offset` on into `out`; *got is less where the file ends before. */
 thaw_status thaw_file_read_inflated(const char *path, size_t offset, size_t size, void *out, size_t *got) THAW_CHECKED;
 
+/* The unsigned number of `bytes` bytes (at most 8), least significant first. */
+uint64_t thaw_little_endian(const void *from, size_t bytes);
+
 /* Writes through a temporary file: write, fsync, rename, fsync of the folder. On failure `path` keeps its old content.
  */
 thaw_status thaw_file_write(const char *path, const void *data, size_t size) THAW_CHECKED;

@@ -47,6 +47,13 @@ static thaw_status read_all(int file, const char *path, size_t limit, char **tex
   return THAW_OK;
 }
 
+uint64_t thaw_little_endian(const void *from, size_t bytes) {
+  const unsigned char *byte = from;
+  uint64_t value = 0;
+  for (size_t i = 0; i < bytes; i++) value |= (uint64_t)byte[i] << (8 * i);
+  return value;
+}
+
 thaw_status thaw_file_read(const char *path, size_t limit, char **text_out, size_t *size_out) {
   int file = open(path, O_RDONLY | O_CLOEXEC);
   if (file < 0) return read_failure(path);

@@ -32,12 +32,6 @@ static size_t fetch(const bytes *b, uint64_t at, void *out, size_t count) {
   return got;
 }
 
-static uint64_t little_endian(const unsigned char *from, uint64_t count) {
-  uint64_t value = 0;
-  for (uint64_t i = 0; i < count; i++) value |= (uint64_t)from[i] << (8 * i);
-  return value;
-}
-
 /* The superblock (II.A) says how long lengths are; it begins at 0 or at a power of two from 512 on. */
 static bool find_length_bytes(bytes *b) {
   static const unsigned char signature[8] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
@@ -55,8 +49,8 @@ static bool leads_on(const bytes *b, uint64_t at, uint64_t end, uint64_t *next_o
   unsigned char header[16];
   uint64_t own = OBJECT_MARK + b->length_bytes, room = end - at;
   if (fetch(b, at, header, (size_t)own) != own) return false;
-  uint64_t size = little_endian(header + OBJECT_MARK, b->length_bytes);
-  bool is_free = little_endian(header, 2) == 0;
+  uint64_t size = thaw_little_endian(header + OBJECT_MARK, b->length_bytes);
+  bool is_free = thaw_little_endian(header, 2) == 0;
   if (size > room) return false;
   uint64_t need = is_free ? size : own + (size + 7) / 8 * 8;
   *next_out = at + need;
@@ -68,7 +62,7 @@ static bool is_walkable(const bytes *b, uint64_t at) {
   unsigned char header[16];
   uint64_t own = MARK + b->length_bytes;
   if (fetch(b, at, header, (size_t)own) != own) return true;
-  uint64_t size = little_endian(header + MARK, b->length_bytes);
+  uint64_t size = thaw_little_endian(header + MARK, b->length_bytes);
   if (size < own || size > b->size - at) return true;
   uint64_t end = at + size;
   for (uint64_t next = at + (own + 7) / 8 * 8; next + OBJECT_MARK + b->length_bytes <= end;)

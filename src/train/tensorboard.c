@@ -39,12 +39,6 @@ static void add_little_endian(thaw_text *out, uint64_t value, int bytes) {
   for (int i = 0; i < bytes; i++) thaw_text_add_bytes(out, &(const char){(char)(value >> 8 * i)}, 1);
 }
 
-static uint64_t little_endian(const char *from, int bytes) {
-  uint64_t value = 0;
-  for (int i = 0; i < bytes; i++) value |= (uint64_t)(unsigned char)from[i] << 8 * i;
-  return value;
-}
-
 static void add_varint(thaw_text *out, uint64_t value) {
   for (; value >= 0x80; value >>= 7) thaw_text_add_bytes(out, &(const char){(char)(value | 0x80)}, 1);
   thaw_text_add_bytes(out, &(const char){(char)value}, 1);
@@ -165,11 +159,11 @@ static size_t whole_records(const char *data, size_t size, int64_t last, int64_t
   size_t at = 0;
   *step_out = -1;
   while (size - at >= FRAME) {
-    uint64_t length = little_endian(data + at, 8);
+    uint64_t length = thaw_little_endian(data + at, 8);
     int64_t step;
     const char *event = data + at + HEADER;
-    if (little_endian(data + at + 8, 4) != masked_crc(data + at, 8) || length > size - at - FRAME) break;
-    if (little_endian(event + length, 4) != masked_crc(event, (size_t)length)) break;
+    if (thaw_little_endian(data + at + 8, 4) != masked_crc(data + at, 8) || length > size - at - FRAME) break;
+    if (thaw_little_endian(event + length, 4) != masked_crc(event, (size_t)length)) break;
     if (!read_step(event, event + length, &step) || step > last) break;
     *step_out = step;
     at += FRAME + (size_t)length;

@@ -44,12 +44,6 @@ typedef struct archive {
 
 /* ------------------------------------------------------------------ the header */
 
-static uint64_t little_endian(const unsigned char bytes[LENGTH_BYTES]) {
-  uint64_t value = 0;
-  for (int i = LENGTH_BYTES - 1; i >= 0; i--) value = value << 8 | bytes[i];
-  return value;
-}
-
 bool thaw_weight_is_safetensors(const char *path) {
   static const char end[] = ".safetensors";
   size_t length = strlen(path);
@@ -59,7 +53,7 @@ bool thaw_weight_is_safetensors(const char *path) {
   if (!file) return false;
   bool whole = fread(start, 1, sizeof start, file) == sizeof start;
   fclose(file);
-  return whole && start[LENGTH_BYTES] == '{' && little_endian(start) <= HEADER_MOST;
+  return whole && start[LENGTH_BYTES] == '{' && thaw_little_endian(start, LENGTH_BYTES) <= HEADER_MOST;
 }
 
 static thaw_status read_header(const char *path, archive *a) {
@@ -68,7 +62,7 @@ static thaw_status read_header(const char *path, archive *a) {
   json_error_t error;
   if (size < LENGTH_BYTES || fread(start, 1, sizeof start, a->file) != sizeof start)
     return thaw_fail(THAW_ERR_DATA, "%s: no safetensors file: shorter than 8 bytes", path);
-  uint64_t length = little_endian(start);
+  uint64_t length = thaw_little_endian(start, LENGTH_BYTES);
   if (length > HEADER_MOST || length > (uint64_t)size - LENGTH_BYTES)
     return thaw_fail(THAW_ERR_DATA, "%s: its header is %llu bytes long, the file has %lld; is the download complete?",
                      path, (unsigned long long)length, (long long)size);
